@@ -1,0 +1,26 @@
+//! Inbound systems, pure: what each provider's cloud says and means, without touching it.
+//!
+//! A provider is one folder and one line in [`ALL`]; nothing about it stands anywhere else. Start at [`source`] (the five things a provider
+//! must answer), then read one provider's folder. This crate never does I/O, never waits and never asks for the time: it has no HTTP client
+//! and no async runtime, so every rule in it is tested as a table.
+
+pub mod json;
+pub mod keys;
+pub mod profile;
+pub mod source;
+pub mod time;
+
+mod fitbit;
+mod google_health;
+mod withings;
+
+pub use profile::Profile;
+pub use source::Source;
+
+/// Every provider. Being in this list gives it topics, routes, a configuration section, metric labels and the contract tests.
+pub static ALL: &[&dyn Source] = &[&withings::Withings, &google_health::GoogleHealth, &fitbit::Fitbit];
+
+/// The provider with this id.
+pub fn by_id(id: &str) -> Option<&'static dyn Source> {
+    ALL.iter().copied().find(|source| source.profile().id == id)
+}

@@ -1,0 +1,341 @@
+//! The trait a provider implements. Every function decides and none acts: the driver in `ingest` makes the requests.
+
+use std::time::Duration;
+
+use headwater_schemas::hint::Change;
+use headwater_schemas::raw::Raw;
+use headwater_schemas::reading::Normalized;
+use headwater_schemas::reject::Reject;
+use sha2::{Digest as _, Sha256};
+
+use crate::keys::Keys;
+use crate::profile::{Profile, Stream};
+
+/// A provider, as a value.
+pub trait Source: Send + Sync {
+    fn profile(&self) -> &'static Profile;
+
+    /// Judges a call to our webhook: handshake, genuine notification, or refusal. The bytes are verified before they are parsed.
+    ///
+    /// # Errors
+    /// [`Refusal`] with the status to answer.
+    fn receive(&self, call: &Inbound<'_>) -> Result<Receipt, Refusal> {
+        let _ = call;
+        Err(Refusal::new(404, "no_webhook"))
+    }
+
+    /// The first requests that cover one window of one stream; further pages come from [`Source::read`].
+    fn plan(&self, ask: &Ask<'_>) -> Vec<Fetch> {
+        let _ = ask;
+        Vec::new()
+    }
+
+    /// What an answer is: a page, or one of the ways it can fail. HTTP 200 may be a fault.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn read(&self, fetch: &Fetch, got: &Response<'_>) -> Result<Page, Fault>;
+
+    /// What a stored payload says. Rows that cannot be understood go to `out.problems` and spare their neighbours.
+    ///
+    /// # Errors
+    /// [`Reject`] when nothing of the payload can be understood.
+    fn normalize<'a>(&self, raw: &Raw<'a>, out: &mut Normalized<'a>) -> Result<(), Reject>;
+
+    /// The form of a token request, for providers with a dialect of their own.
+    fn token_form(&self, grant: &Grant<'_>) -> Vec<(&'static str, String)> {
+        let _ = grant;
+        Vec::new()
+    }
+
+    /// The answer to a token request, for providers with a dialect of their own.
+    ///
+    /// # Errors
+    /// [`TokenFault`].
+    fn read_tokens(&self, got: &Response<'_>) -> Result<Tokens, TokenFault> {
+        let _ = got;
+        Err(TokenFault::Again("no dialect"))
+    }
+
+    /// The request that tells the provider's user id, where the token answer does not.
+    fn identify(&self) -> Option<Fetch> {
+        None
+    }
+
+    /// The user id in the answer to [`Source::identify`].
+    fn read_identity(&self, got: &Response<'_>) -> Option<String> {
+        let _ = got;
+        None
+    }
+
+    /// Requests that make the provider announce this connection's changes to `callback`.
+    fn subscribe(&self, callback: &str) -> Vec<Fetch> {
+        let _ = callback;
+        Vec::new()
+    }
+}
+
+/// A span of time, microseconds since the epoch, end excluded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Window {
+    pub start: i64,
+    pub end: i64,
+}
+
+/// A call to our webhook, exactly as it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Inbound<'a> {
+    /// Upper case.
+    pub method: &'a str,
+    /// What follows `/webhooks/<provider>/`; empty when nothing does.
+    pub tail: &'a str,
+    pub query: &'a str,
+    /// Names in lower case.
+    pub headers: &'a [(&'a str, &'a [u8])],
+    pub body: &'a [u8],
+    pub keys: &'a Keys,
+    /// Microseconds since the epoch.
+    pub now: i64,
+}
+
+impl Inbound<'_> {
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| *value)
+    }
+}
+
+/// What to answer and what to append first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Receipt {
+    pub status: u16,
+    pub content_type: &'static str,
+    pub body: Vec<u8>,
+    pub entries: Vec<Entry>,
+    /// Entries in the call that name nothing this build knows; counted.
+    pub ignored: u32,
+}
+
+impl Receipt {
+    /// An answer without a body.
+    pub fn status(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// Something changed: go and look.
+    Hint(Notice),
+    /// The call carries the data itself.
+    Payload { user: String, stream: &'static str, body: Vec<u8> },
+}
+
+/// A provider's notification.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The provider's id of the person's account. Hashed into the connection id at once.
+    pub user: String,
+    /// Empty means all.
+    pub streams: Vec<&'static str>,
+    /// `None` means the trailing window.
+    pub window: Option<Window>,
+    pub change: Change,
+}
+
+impl std::fmt::Debug for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Notice")
+            .field("streams", &self.streams)
+            .field("window", &self.window)
+            .field("change", &self.change)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a call is refused. `code` is a metric label from a closed set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code} ({status})")]
+pub struct Refusal {
+    pub status: u16,
+    pub code: &'static str,
+    /// The signature names a key we do not hold: fetch the key set and judge again, once.
+    pub unknown_key: bool,
+}
+
+impl Refusal {
+    pub fn new(status: u16, code: &'static str) -> Self {
+        Self { status, code, unknown_key: false }
+    }
+
+    pub fn unknown_key() -> Self {
+        Self { status: 401, code: "unknown_key", unknown_key: true }
+    }
+}
+
+/// The question that [`Source::plan`] turns into requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    pub stream: &'static Stream,
+    pub window: Window,
+    /// IANA zone of the person's profile, where known.
+    pub zone: Option<&'a str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+}
+
+/// One request, without credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetch {
+    pub stream: &'static str,
+    pub window: Window,
+    pub method: Method,
+    /// Under the provider's API base, with a leading slash.
+    pub path: String,
+    pub query: Vec<(&'static str, String)>,
+    /// Sent form-urlencoded when not empty.
+    pub form: Vec<(&'static str, String)>,
+    /// Sent as JSON when not empty.
+    pub json: String,
+    /// 0 for the first page.
+    pub page: u32,
+}
+
+impl Fetch {
+    pub fn get(ask: &Ask<'_>, path: impl Into<String>) -> Self {
+        Self::new(ask.stream.id, ask.window, Method::Get, path)
+    }
+
+    pub fn post(ask: &Ask<'_>, path: impl Into<String>) -> Self {
+        Self::new(ask.stream.id, ask.window, Method::Post, path)
+    }
+
+    pub fn new(stream: &'static str, window: Window, method: Method, path: impl Into<String>) -> Self {
+        Self { stream, window, method, path: path.into(), query: vec![], form: vec![], json: String::new(), page: 0 }
+    }
+
+    #[must_use]
+    pub fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        set(&mut self.query, name, value.into());
+        self
+    }
+
+    #[must_use]
+    pub fn form(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        set(&mut self.form, name, value.into());
+        self
+    }
+
+    /// The same request for the next page, with `change` applied.
+    #[must_use]
+    pub fn next(&self, change: impl FnOnce(Self) -> Self) -> Self {
+        change(Self { page: self.page + 1, ..self.clone() })
+    }
+}
+
+fn set(list: &mut Vec<(&'static str, String)>, name: &'static str, value: String) {
+    match list.iter_mut().find(|(n, _)| *n == name) {
+        Some(slot) => slot.1 = value,
+        None => list.push((name, value)),
+    }
+}
+
+/// An answer, with header names in lower case.
+#[derive(Debug, Clone, Copy)]
+pub struct Response<'a> {
+    pub status: u16,
+    pub headers: &'a [(String, String)],
+    pub body: &'a [u8],
+}
+
+impl Response<'_> {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// `Retry-After` in seconds, where it is there and a number.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+    }
+}
+
+/// A page that is worth storing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    pub next: Option<Fetch>,
+    /// No row in it.
+    pub empty: bool,
+    /// Over the content alone, without what changes from call to call (server times, request ids).
+    pub digest: Digest,
+}
+
+pub type Digest = [u8; 16];
+
+/// The digest of the parts of a body that are content.
+pub fn digest<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> Digest {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize()[..16].try_into().expect("a SHA-256 has 32 bytes")
+}
+
+/// How an answer can fail. `why` is a metric label from a closed set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Try the same again later: server error, time-out of theirs.
+    #[error("try again: {why}")]
+    Again { why: &'static str, after: Option<Duration> },
+    /// Asked too often.
+    #[error("rate limited")]
+    Limited { after: Option<Duration> },
+    /// The access token is not accepted: refresh, then try once more; when that fails too, the person must consent again.
+    #[error("access token not accepted")]
+    Reauthorise,
+    /// This account or grant cannot give the data: scope missing, membership lapsed. Not retried.
+    #[error("refused: {0}")]
+    Refused(&'static str),
+    /// The service is switched off (410): the connection moved elsewhere. Never retried.
+    #[error("service switched off")]
+    Gone,
+    /// Not what the provider documents; the bytes are stored all the same, so that nothing is lost before it is understood.
+    #[error("answer not understood: {0}")]
+    Broken(Reject),
+}
+
+/// What a token request asks for.
+#[derive(Clone, Copy)]
+pub enum Grant<'a> {
+    Code { code: &'a str, redirect_uri: &'a str, client_id: &'a str, client_secret: &'a str },
+    Refresh { refresh_token: &'a str, client_id: &'a str, client_secret: &'a str },
+}
+
+/// The answer to a token request. Prints nothing of itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Tokens {
+    pub access: String,
+    pub refresh: Option<String>,
+    pub expires_in: Option<Duration>,
+    pub scopes: Vec<String>,
+    /// The provider's user id, where the answer has it.
+    pub user: Option<String>,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tokens(..)")
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenFault {
+    /// The grant is gone; only the person can mend it.
+    #[error("consent withdrawn or expired: {0}")]
+    Terminal(&'static str),
+    #[error("token endpoint: {0}")]
+    Again(&'static str),
+}

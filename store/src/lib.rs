@@ -1,0 +1,80 @@
+//! State: connections, sealed tokens, cursors, digests, leases and observations, behind one trait.
+//!
+//! Start at [`Store`]. Two implementations stand behind it: [`scylla`] (ScyllaDB or Cassandra, for any number of instances) and [`sqlite`]
+//! (one process, nothing to install). Only this crate links a database driver. It never talks to Kafka or to a provider, and never decides
+//! when something is to be done.
+
+pub mod rows;
+pub mod scylla;
+pub mod seal;
+pub mod sqlite;
+
+use async_trait::async_trait;
+use headwater_schemas::device::Device;
+use headwater_schemas::observation::Observation;
+use uuid::Uuid;
+
+pub use rows::{Connection, ConnectionState, Cursor, Lease, Listed, ObservationPage, ObservationQuery, StoredObservation, Tokens};
+
+/// The store cannot be reached or did not answer in time. Everything else is a bug and says so in `why`.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("store unavailable: {why}")]
+pub struct Unavailable {
+    pub why: String,
+}
+
+pub type Result<T> = std::result::Result<T, Unavailable>;
+
+/// Connections are listed by shard, so that no request scans them all: `connection_id.as_bytes()[0] as usize % SHARDS`.
+pub const SHARDS: u8 = 64;
+
+/// All state. Times are microseconds since the epoch, given by the caller: the store never asks for the time.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Makes keyspace and tables, or brings them up to date. Safe to repeat and to run twice at once.
+    async fn migrate(&self) -> Result<()>;
+    /// A cheap real request.
+    async fn ping(&self) -> Result<()>;
+
+    /// Inserts or replaces a connection.
+    async fn put_connection(&self, connection: &Connection) -> Result<()>;
+    async fn connection(&self, id: Uuid) -> Result<Option<Connection>>;
+    /// Connections of one shard in id order, after `after`, at most `limit`.
+    async fn connections(&self, shard: u8, after: Option<Uuid>, limit: usize) -> Result<Vec<Listed>>;
+    /// Sets the state alone; true if the connection exists.
+    async fn set_state(&self, id: Uuid, state: ConnectionState, why: Option<&str>, at: i64) -> Result<bool>;
+    /// After a poll: when it was, and when the next one is due.
+    async fn set_polled(&self, id: Uuid, at: i64, next_poll: i64) -> Result<()>;
+
+    /// The current token pair, opened.
+    async fn tokens(&self, id: Uuid) -> Result<Option<Tokens>>;
+    /// Stores a pair durably if the stored generation is still `expected` (`None`: there is no row). False when somebody was faster.
+    async fn put_tokens(&self, id: Uuid, expected: Option<i64>, tokens: &Tokens) -> Result<bool>;
+    async fn delete_tokens(&self, id: Uuid) -> Result<()>;
+
+    /// Takes or renews a lease until `until`. `None` while another owner holds it. The fence of a new holder is greater than every earlier one.
+    async fn lease(&self, name: &str, owner: Uuid, now: i64, until: i64) -> Result<Option<Lease>>;
+    async fn release(&self, lease: &Lease) -> Result<()>;
+
+    /// How far a stream of a connection was fetched.
+    async fn cursor(&self, id: Uuid, stream: &str) -> Result<Option<Cursor>>;
+    async fn put_cursor(&self, id: Uuid, stream: &str, cursor: &Cursor) -> Result<()>;
+
+    /// Digest of the last answer to a window.
+    async fn digest(&self, id: Uuid, stream: &str, window_start: i64) -> Result<Option<[u8; 16]>>;
+    async fn put_digest(&self, id: Uuid, stream: &str, window_start: i64, digest: [u8; 16]) -> Result<()>;
+
+    /// What we hold of a stream in one bucket of time: an opaque blob of the fetcher's.
+    async fn held(&self, id: Uuid, stream: &str, bucket: i64) -> Result<Option<Vec<u8>>>;
+    async fn put_held(&self, id: Uuid, stream: &str, bucket: i64, blob: &[u8]) -> Result<()>;
+
+    /// Writes observations. Idempotent; an older version never overwrites a newer one, in whatever order they come.
+    async fn write_observations(&self, rows: &[Observation<'_>]) -> Result<()>;
+    async fn write_devices(&self, rows: &[Device<'_>]) -> Result<()>;
+    /// One subject, one type, a time range, newest first.
+    async fn observations(&self, query: &ObservationQuery) -> Result<ObservationPage>;
+    /// The newest observation of each of these types that is not entered-in-error, looking back at most `months` months from `now`.
+    async fn latest(&self, subject_id: &str, data_types: &[&str], now: i64, months: u32) -> Result<Vec<StoredObservation>>;
+    /// Number of observations, for counters and tests; may scan, never on a request path.
+    async fn count_observations(&self) -> Result<u64>;
+}

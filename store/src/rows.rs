@@ -1,0 +1,114 @@
+//! What goes into the store and comes out of it.
+
+use secrecy::SecretString;
+use uuid::Uuid;
+
+/// Where an account link stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionState {
+    Active,
+    /// The provider no longer accepts our tokens.
+    NeedsReauth,
+    /// The provider's service was switched off.
+    Migrated,
+    Disconnected,
+}
+
+/// A link to one account at one provider. Several subjects may share it; each gets its own records, the provider is asked once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Connection {
+    pub id: Uuid,
+    pub provider: String,
+    /// The provider's id of the account: personal, so it is sealed at rest and never printed.
+    pub provider_user: String,
+    pub subjects: Vec<String>,
+    /// IANA zone of the profile.
+    pub zone: Option<String>,
+    pub scopes: Vec<String>,
+    pub state: ConnectionState,
+    /// Why the state is what it is, from a closed set.
+    pub reason: Option<String>,
+    pub created_at: i64,
+    pub state_at: i64,
+    pub last_poll: Option<i64>,
+    pub next_poll: Option<i64>,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("id", &self.id).field("provider", &self.provider).field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// What a scheduler needs of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub id: Uuid,
+    pub provider: String,
+    pub state: ConnectionState,
+    pub next_poll: Option<i64>,
+}
+
+/// A token pair.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    pub access: SecretString,
+    pub refresh: Option<SecretString>,
+    /// Microseconds since the epoch; `None` when the provider did not say.
+    pub expires_at: Option<i64>,
+    /// Counts the pairs of this connection; the compare-and-set number.
+    pub generation: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    pub name: String,
+    pub owner: Uuid,
+    /// Greater than that of every earlier holder.
+    pub fence: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// Everything before this was looked through.
+    pub fetched_to: i64,
+    /// How far back history was looked through.
+    pub history_from: Option<i64>,
+}
+
+/// One subject, one type, a time range `[from, to)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservationQuery {
+    pub subject_id: String,
+    pub data_type: String,
+    pub from: i64,
+    pub to: i64,
+    pub limit: usize,
+    /// Where the page before ended: its [`ObservationPage::next`].
+    pub after: Option<(i64, Uuid)>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObservationPage {
+    pub rows: Vec<StoredObservation>,
+    /// Set when there may be more.
+    pub next: Option<(i64, Uuid)>,
+}
+
+/// An observation as it stands in the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredObservation {
+    pub id: Uuid,
+    pub subject_id: String,
+    pub data_type: String,
+    pub provider: String,
+    pub status: String,
+    pub start: i64,
+    pub end: Option<i64>,
+    pub value: Option<f64>,
+    pub value_text: Option<String>,
+    pub unit: Option<String>,
+    pub version: i64,
+    pub fhir: String,
+}
