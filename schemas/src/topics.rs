@@ -39,6 +39,13 @@ pub static HINT_LIVE: Topic =
     topic("hint.live", "connection id", WEEK, include_str!("hint/v1.avsc"), "go and look: fresh data announced or due");
 pub static HINT_HISTORY: Topic =
     topic("hint.history", "connection id", WEEK, include_str!("hint/v1.avsc"), "go and look: backfill, after live hints");
+pub static HINT_LATER: Topic = topic(
+    "hint.later",
+    "connection id",
+    WEEK,
+    include_str!("hint/v1.avsc"),
+    "hints that wait because a provider asked for patience; they go back to their lane when due",
+);
 pub static RAW: Topic = Topic {
     family: true,
     ..topic(
@@ -83,7 +90,7 @@ pub static DEAD: Topic = Topic {
     doc: "records a worker can never accept, verbatim, with the reason in the headers",
 };
 
-pub static ALL: &[&Topic] = &[&HINT_LIVE, &HINT_HISTORY, &RAW, &OBSERVATION, &DEVICE, &COVERAGE, &CONNECTION, &DEAD];
+pub static ALL: &[&Topic] = &[&HINT_LIVE, &HINT_HISTORY, &HINT_LATER, &RAW, &OBSERVATION, &DEVICE, &COVERAGE, &CONNECTION, &DEAD];
 
 impl Topic {
     /// The full name under `namespace`; `member` is the family's word.

@@ -81,7 +81,8 @@ launch() {
   (
     exec 8>&- 9>&- </dev/null >>"$dir/log" 2>&1
     cd "$dir" || exit
-    printf '%s %s\n' "$BASHPID" "$(process_identity "$BASHPID")" >"$dir/pid"
+    pid=$BASHPID   # read here: inside $( ) it would be another process
+    printf '%s %s\n' "$pid" "$(process_identity "$pid")" >"$dir/pid"
     exec setsid "$@"
   ) &
   local child=$!
@@ -145,12 +146,14 @@ running_pid() {
   printf '%s' "$pid"
 }
 
-# process_identity PID: boot id and start time in clock ticks; nothing for a process that is gone or a zombie.
+# process_identity PID: boot id and start time in clock ticks; nothing for a process that is gone. A zombie is gone once it is the last
+# of its threads: until then the others may still hold the ports.
 process_identity() {
   local stat fields
   { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 0
   read -ra fields <<<"${stat##*) }"
-  [[ ${fields[0]} == [ZX] ]] || printf '%s/%s' "$(</proc/sys/kernel/random/boot_id)" "${fields[19]}"
+  if [[ ${fields[0]} == [ZX] ]] && [ "${fields[17]}" -le 1 ]; then return 0; fi
+  printf '%s/%s' "$(</proc/sys/kernel/random/boot_id)" "${fields[19]}"
 }
 
 is_paused() {

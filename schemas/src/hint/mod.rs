@@ -1,7 +1,8 @@
-//! `headwater.hint.live.v1` and `headwater.hint.history.v1`: go and look.
+//! `headwater.hint.live.v1`, `headwater.hint.history.v1` and `headwater.hint.later.v1`: go and look.
 
 use uuid::Uuid;
 
+use crate::raw::Lane;
 use crate::{avro_enum, avro_record};
 
 avro_enum! {
@@ -32,6 +33,7 @@ avro_record! {
         pub provider: &'a str,
         pub connection_id: Uuid,
         pub cause: Cause,
+        pub lane: Lane,
         pub change: Change,
         pub streams: Vec<&'a str>,
         pub window_start: Option<i64>,

@@ -135,6 +135,7 @@ fn hints_agree_with_their_schema() {
             provider: "p",
             connection_id: Uuid::nil(),
             cause: *cause,
+            lane: Lane::History,
             change: Change::Revoked,
             streams: vec!["a", "b"],
             window_start: None,

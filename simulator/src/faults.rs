@@ -1,0 +1,204 @@
+//! Things that go wrong, by themselves or because somebody asked for them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use crate::dice::{self, Dice};
+use crate::oauth::Params;
+use crate::people::Provider;
+use crate::server::Line;
+use crate::world::World;
+use crate::{google_health, withings};
+
+/// One thing that can go wrong with an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Fault {
+    /// Withings: HTTP 200 with status 601. Google Health: 429. `Retry-After` (seconds) is sent only where it is given here.
+    RateLimited { retry_after: Option<u32> },
+    /// HTTP 500.
+    ServerError,
+    /// The right answer, cut off in the middle: valid HTTP, invalid JSON.
+    CutJson,
+    /// No answer until the client gives up or the simulator stops.
+    Hang,
+    /// The right answer, late.
+    Slow { millis: u64 },
+    /// The connection is closed without an answer.
+    Reset,
+    /// The access token is said to be invalid, whatever it is.
+    Expired,
+}
+
+/// Faults that occur by themselves, in so many of a thousand requests. Which requests follows from the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultPlan {
+    pub rate_limited: u32,
+    pub server_error: u32,
+}
+
+impl FaultPlan {
+    pub fn none() -> Self {
+        Self { rate_limited: 0, server_error: 0 }
+    }
+
+    fn of_request(self, seed: u64, provider: Provider, number: u64) -> Option<Fault> {
+        let throw = Dice::new(&[seed, dice::key(provider.name()), dice::key("fault"), number]).int(0, 999) as u32;
+        if throw < self.rate_limited {
+            Some(Fault::RateLimited { retry_after: None })
+        } else {
+            (throw < self.rate_limited + self.server_error).then_some(Fault::ServerError)
+        }
+    }
+}
+
+impl Default for FaultPlan {
+    fn default() -> Self {
+        Self { rate_limited: 8, server_error: 3 }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Queued {
+    pub provider: Provider,
+    /// Part of the endpoint's name as it stands in the counts; `None` means any.
+    pub endpoint: Option<String>,
+    pub fault: Fault,
+    pub left: u32,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct FaultQueue(pub VecDeque<Queued>);
+
+impl FaultQueue {
+    fn take(&mut self, provider: Provider, endpoint: &str) -> Option<Fault> {
+        let fits = |queued: &Queued| {
+            queued.provider == provider
+                && queued.endpoint.as_deref().is_none_or(|part| endpoint.contains(part))
+                && !(queued.fault == Fault::Expired && is_token(endpoint))
+        };
+        let at = self.0.iter().position(fits)?;
+        let queued = &mut self.0[at];
+        queued.left -= 1;
+        let fault = queued.fault.clone();
+        if queued.left == 0 {
+            self.0.remove(at);
+        }
+        Some(fault)
+    }
+}
+
+/// Where a request enters a cloud: counted, then spoilt if it is its turn.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub world: Arc<World>,
+    pub provider: Provider,
+}
+
+const BODY_LIMIT: usize = 1 << 20;
+
+pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
+        return plain(413, "the body is too large");
+    };
+    let endpoint = endpoint(gate.provider, &parts.method, parts.uri.path(), &body);
+    let line = parts.extensions.get::<ConnectInfo<Line>>().map(|ConnectInfo(line)| line.clone());
+    let fault = gate.fault(&endpoint);
+    let run = async move { next.run(Request::from_parts(parts, Body::from(body))).await };
+    match fault {
+        None => run.await,
+        Some(Fault::RateLimited { retry_after }) => {
+            gate.world.count(gate.provider, |counts| counts.rate_limited += 1);
+            let mut answer = gate.error(Said::TooMany);
+            if let Some(seconds) = retry_after {
+                answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            }
+            answer
+        }
+        Some(Fault::ServerError) => gate.error(Said::Broken),
+        Some(Fault::Expired) => gate.error(Said::Expired),
+        Some(Fault::CutJson) => cut(run.await).await,
+        Some(Fault::Slow { millis }) => {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            run.await
+        }
+        Some(Fault::Hang) => {
+            gate.world.stopped().await;
+            plain(503, "the simulator stops")
+        }
+        Some(Fault::Reset) => {
+            if let Some(line) = line {
+                line.cut();
+            }
+            plain(500, "this answer is never sent")
+        }
+    }
+}
+
+pub(crate) enum Said {
+    TooMany,
+    Broken,
+    Expired,
+}
+
+impl Gate {
+    fn fault(&self, endpoint: &str) -> Option<Fault> {
+        let mut state = self.world.state();
+        let counts = state.counts.entry(self.provider).or_default();
+        *counts.requests.entry(endpoint.to_owned()).or_default() += 1;
+        let number = counts.requests.values().sum();
+        if is_page(endpoint) {
+            return None;
+        }
+        let queued = state.faults.take(self.provider, endpoint);
+        queued.or_else(|| self.world.settings.faults.of_request(self.world.settings.seed, self.provider, number))
+    }
+
+    fn error(&self, said: Said) -> Response {
+        match self.provider {
+            Provider::Withings => withings::fault(said),
+            _ => google_health::fault(said),
+        }
+    }
+}
+
+/// What a person's browser opens.
+fn is_page(endpoint: &str) -> bool {
+    endpoint.contains("authorize2") || endpoint.contains("/o/oauth2/")
+}
+
+fn is_token(endpoint: &str) -> bool {
+    endpoint.contains("/token") || endpoint.contains("/v2/oauth2 ")
+}
+
+/// `POST /measure getmeas`, `GET /v4/users/me/dataTypes/steps/dataPoints`.
+fn endpoint(provider: Provider, method: &axum::http::Method, path: &str, body: &Bytes) -> String {
+    let path = path.strip_prefix('/').and_then(|path| path.strip_prefix(provider.name())).unwrap_or(path);
+    let form = Params::parse(body);
+    match form.get("action") {
+        Some(action) if provider == Provider::Withings => format!("{method} {path} {action}"),
+        _ => format!("{method} {path}"),
+    }
+}
+
+async fn cut(answer: Response) -> Response {
+    let (mut parts, body) = answer.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    Response::from_parts(parts, Body::from(bytes.slice(..bytes.len() / 2)))
+}
+
+pub(crate) fn plain(status: u16, text: &str) -> Response {
+    let mut answer = Response::new(Body::from(text.to_owned()));
+    *answer.status_mut() = axum::http::StatusCode::from_u16(status).unwrap_or_default();
+    answer
+}
