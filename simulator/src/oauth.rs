@@ -57,7 +57,14 @@ pub(crate) struct Grants {
 
 impl Grants {
     pub fn new(seed: u64) -> Self {
-        Self { seed, issued: 0, codes: HashMap::new(), access: HashMap::new(), refresh: HashMap::new(), connected: HashSet::new() }
+        Self {
+            seed,
+            issued: 0,
+            codes: HashMap::new(),
+            access: HashMap::new(),
+            refresh: HashMap::new(),
+            connected: HashSet::new(),
+        }
     }
 
     fn secret(&mut self, bytes: usize) -> String {

@@ -123,7 +123,8 @@ fn make(settings: &Settings, provider: Provider, index: usize, now: Timestamp) -
     let key = dice::mix(&[settings.seed, dice::key(provider.name()), index as u64]);
     let mut dice = Dice::new(&[key]);
     // The first person of each cloud lives where the clocks were changed last, and has data from before that day on.
-    let (zone, changed) = if index == 0 { last_changed_zone(now) } else { (ZONES[(index * 2 + settings.seed as usize) % ZONES.len()], None) };
+    let (zone, changed) =
+        if index == 0 { last_changed_zone(now) } else { (ZONES[(index * 2 + settings.seed as usize) % ZONES.len()], None) };
     let tz = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
     let today = tz.to_datetime(now).date();
     let mut history_start = today.saturating_sub(i64::from(settings.history_days).days());

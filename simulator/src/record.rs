@@ -76,6 +76,8 @@ pub(crate) struct Shelf<'a> {
     /// The moment: what was synced later is not there yet.
     pub at: i64,
     pub surprises: bool,
+    /// Keep only what appears, changes or leaves at this very moment.
+    pub only: Option<i64>,
     pub records: Vec<Record>,
 }
 
@@ -92,6 +94,9 @@ impl Shelf<'_> {
             (false, _) => (false, false),
             (true, leaves) => (!leaves, leaves),
         };
+        if self.only.is_some_and(|moment| moment != visible_at && !((changes || leaves) && moment == later)) {
+            return;
+        }
         let changed = changes && later <= self.at;
         let version = Version {
             factor: if changed { 1.0 + fate.range(0.008, 0.03) } else { 1.0 },

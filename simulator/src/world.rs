@@ -1,15 +1,15 @@
 //! Everything the simulated clouds share: people, time, what was granted, counted, changed and queued.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::day::{Day, day_key};
-use crate::dice;
+use crate::day::Day;
 use crate::faults::FaultQueue;
 use crate::google_health::subscribers::Subscriber;
 use crate::google_health::webhook::Signer;
@@ -56,7 +56,7 @@ pub(crate) struct World {
     pub settings: Settings,
     pub people: Vec<Profile>,
     pub http: reqwest::Client,
-    pub base: OnceLock<String>,
+    verified: AtomicBool,
     started: i64,
     state: Mutex<State>,
     stopping: watch::Sender<bool>,
@@ -78,7 +78,7 @@ impl World {
         Self {
             people: populate(&settings),
             http,
-            base: OnceLock::new(),
+            verified: AtomicBool::new(false),
             started: settings.clock.millis(),
             state: Mutex::new(state),
             stopping: watch::Sender::new(false),
@@ -140,9 +140,30 @@ impl World {
         self.state().grants.connected(who.person.provider, &who.person.user_id)
     }
 
+    /// The endpoint of the settings passed Google Health's handshake.
+    pub fn endpoint_verified(&self) -> bool {
+        self.verified.load(Ordering::SeqCst)
+    }
+
+    pub fn note_verified(&self) {
+        self.verified.store(true, Ordering::SeqCst);
+    }
+
+    /// Everybody who is told of Google Health's changes; the endpoint of the settings wants everything.
+    pub fn google_targets(&self) -> Vec<Subscriber> {
+        let mut targets = self.state().subscribers.clone();
+        targets.extend(self.settings.webhooks.iter().map(|webhooks| Subscriber {
+            name: "projects/0/subscribers/settings".to_owned(),
+            endpoint: webhooks.google_health.clone(),
+            authorization: webhooks.google_health_authorization.clone(),
+            kinds: Vec::new(),
+        }));
+        targets
+    }
+
     /// The records of one stream on one local day as the cloud shows them at `at`, oldest first.
     pub fn day(&self, who: &Profile, stream: &str, date: Date, at: i64) -> Vec<Record> {
-        let mut records = self.untouched(who, stream, date, at);
+        let mut records = self.untouched(who, stream, date, at, None);
         records.retain(|record| record.vanishes_at.is_none_or(|gone| gone > at));
         let state = self.state();
         if let Some(overrides) = state.overrides.get(&(who.person.provider, who.person.user_id.clone())) {
@@ -153,13 +174,13 @@ impl World {
         records
     }
 
-    /// As the seed has it, the withdrawn ones included.
-    pub fn untouched(&self, who: &Profile, stream: &str, date: Date, at: i64) -> Vec<Record> {
+    /// As the seed has it, the withdrawn ones included; `only` keeps what appears, changes or leaves at that moment.
+    pub fn untouched(&self, who: &Profile, stream: &str, date: Date, at: i64, only: Option<i64>) -> Vec<Record> {
         if date < who.history_start || date > who.date_of(at) {
             return Vec::new();
         }
         let day = Day::new(who, date);
-        let mut shelf = Shelf { day: &day, at, surprises: self.settings.surprises, records: Vec::new() };
+        let mut shelf = Shelf { day: &day, at, surprises: self.settings.surprises, only, records: Vec::new() };
         match who.person.provider {
             Provider::Withings => withings::data::fill(&mut shelf, stream),
             Provider::GoogleHealth => google_health::points::fill(&mut shelf, stream),
@@ -184,11 +205,6 @@ impl World {
         records.retain(|record| (from..to).contains(&record.start));
         records.sort_by_key(|record| (record.start, record.id));
         records
-    }
-
-    /// Repeatable and different for each person, day and use.
-    pub fn chance_key(&self, who: &Profile, date: Date, use_for: &str) -> u64 {
-        dice::mix(&[day_key(who, date), dice::key(use_for)])
     }
 }
 

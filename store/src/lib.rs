@@ -4,6 +4,8 @@
 //! (one process, nothing to install). Only this crate links a database driver. It never talks to Kafka or to a provider, and never decides
 //! when something is to be done.
 
+mod columns;
+mod month;
 pub mod rows;
 pub mod scylla;
 pub mod seal;
@@ -14,7 +16,7 @@ use headwater_schemas::device::Device;
 use headwater_schemas::observation::Observation;
 use uuid::Uuid;
 
-pub use rows::{Connection, ConnectionState, Cursor, Lease, Listed, ObservationPage, ObservationQuery, StoredObservation, Tokens};
+pub use rows::{Connection, ConnectionState, Cursor, Lease, Listed, ObservationPage, ObservationQuery, StoredDevice, StoredObservation, Tokens};
 
 /// The store cannot be reached or did not answer in time. Everything else is a bug and says so in `why`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -27,6 +29,18 @@ pub type Result<T> = std::result::Result<T, Unavailable>;
 
 /// Connections are listed by shard, so that no request scans them all: `connection_id.as_bytes()[0] as usize % SHARDS`.
 pub const SHARDS: u8 = 64;
+
+/// The shard a connection is listed under.
+pub fn shard(connection: Uuid) -> u8 {
+    connection.as_bytes()[0] % SHARDS
+}
+
+impl Unavailable {
+    /// `why` names what failed, never a value.
+    pub fn new(why: impl Into<String>) -> Self {
+        Self { why: why.into() }
+    }
+}
 
 /// All state. Times are microseconds since the epoch, given by the caller: the store never asks for the time.
 #[async_trait]
@@ -70,7 +84,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes observations. Idempotent; an older version never overwrites a newer one, in whatever order they come.
     async fn write_observations(&self, rows: &[Observation<'_>]) -> Result<()>;
+    /// Writes devices, by the rules of observations.
     async fn write_devices(&self, rows: &[Device<'_>]) -> Result<()>;
+    /// The devices of a subject in id order.
+    async fn devices(&self, subject_id: &str) -> Result<Vec<StoredDevice>>;
     /// One subject, one type, a time range, newest first.
     async fn observations(&self, query: &ObservationQuery) -> Result<ObservationPage>;
     /// The newest observation of each of these types that is not entered-in-error, looking back at most `months` months from `now`.

@@ -15,6 +15,24 @@ pub enum ConnectionState {
     Disconnected,
 }
 
+impl ConnectionState {
+    pub const ALL: [Self; 4] = [Self::Active, Self::NeedsReauth, Self::Migrated, Self::Disconnected];
+
+    /// The state as it stands in the store and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::NeedsReauth => "needs_reauth",
+            Self::Migrated => "migrated",
+            Self::Disconnected => "disconnected",
+        }
+    }
+
+    pub fn from_symbol(symbol: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.as_str() == symbol)
+    }
+}
+
 /// A link to one account at one provider. Several subjects may share it; each gets its own records, the provider is asked once.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Connection {
@@ -94,6 +112,18 @@ pub struct ObservationPage {
     pub rows: Vec<StoredObservation>,
     /// Set when there may be more.
     pub next: Option<(i64, Uuid)>,
+}
+
+/// A device as it stands in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDevice {
+    pub id: Uuid,
+    pub subject_id: String,
+    pub provider: String,
+    pub battery: Option<String>,
+    pub last_sync: Option<i64>,
+    pub version: i64,
+    pub fhir: String,
 }
 
 /// An observation as it stands in the store.

@@ -1,1 +1,13 @@
+//! Outbound systems: where normalized records are written, one folder each.
+//!
+//! Start at [`Sink`]. A sink writes a batch by key, so that a repeat is harmless, and says what became of each record. It never decides what
+//! happens to a refused record and never touches an offset: that is the loop's.
 
+pub mod eventhubs;
+pub mod scylla;
+mod sink;
+
+pub use sink::{Incoming, Sink, Unavailable, Verdict};
+
+/// Names of all sinks: subcommand argument, consumer group and dead-letter topic.
+pub static ALL: &[&str] = &[scylla::NAME, eventhubs::NAME];

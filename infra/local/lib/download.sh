@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154  # variables shared with main, its other parts and the server files
 # Server files by their Maven coordinates, downloaded once. Sourced by main.
 
-# Not a newer one: from 3.0 on the plugin wants the parent POM of an artifact it only unpacks, and the registry's does not resolve.
+# Not a newer one: from 3.0 on the plugin wants the parent POM of an artifact it only copies, and the registry's does not resolve.
 readonly dependency_plugin=org.apache.maven.plugins:maven-dependency-plugin:2.8
 
 # fetch_jars NAME COORDINATE...: the jars of group:artifact:version with everything they need at run time; sets $fetched.
@@ -27,13 +27,18 @@ XML
   rm -f "$1.pom.xml"
 }
 
-# fetch_archive NAME GROUP:ARTIFACT:VERSION:TYPE:CLASSIFIER: one packed artifact, unpacked; sets $fetched.
+# fetch_archive NAME GROUP:ARTIFACT:VERSION:tar.gz:CLASSIFIER: one packed artifact, unpacked; sets $fetched.
 fetch_archive() {
   local name=$1 coordinate=$2
   fetch_once "$name" "$coordinate" unpack_archive
 }
 
-unpack_archive() { maven "$dependency_plugin:unpack" -Dartifact="$coordinate" -DoutputDirectory="$1"; }
+# By tar: the plugin's own `unpack` notes in the current directory what it has unpacked, and then does nothing for another folder.
+unpack_archive() {
+  maven "$dependency_plugin:copy" -Dartifact="$coordinate" -DoutputDirectory="$1.packed"
+  tar -xzf "$1.packed"/*.tar.gz -C "$1" || fail "$server: cannot unpack $coordinate"
+  rm -rf "$1.packed"
+}
 
 # fetch_once NAME WHAT FUNCTION: fills a folder of the cache by FUNCTION FOLDER, whole or not at all; sets $fetched to it.
 fetch_once() {

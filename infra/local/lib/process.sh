@@ -86,6 +86,7 @@ launch() {
     exec setsid "$@"
   ) &
   local child=$!
+  disown "$child"   # otherwise the shell reports its end
   until [ -s "$dir/pid" ]; do kill -0 "$child" 2>/dev/null || break; sleep 0.02; done
 }
 
@@ -106,7 +107,7 @@ await_ready() {
 }
 
 fail_with_log() {
-  tail -n 20 "$dir/log" >&2 || true
+  tail -n 20 "$dir/log" | cut -c 1-300 >&2 || true
   fail "$1, log: $dir/log"
 }
 

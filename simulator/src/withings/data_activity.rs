@@ -98,7 +98,8 @@ impl Sums {
 
 /// One entry per minute in which something happened, keyed by epoch seconds; fields only as asked for.
 pub(super) fn intraday(day: &Day<'_>, (from, to): (i64, i64), at: i64, fields: &[&str]) -> Map<String, Value> {
-    let minutes = day.minutes().filter(|minute| (from..to).contains(minute) && day.worn(*minute) && day.synced(minute + 60) <= at);
+    let minutes =
+        day.minutes().filter(|minute| (from..to).contains(minute) && day.worn(*minute) && day.synced(minute + 60) <= at);
     let entries = minutes.filter_map(|minute| {
         let (steps, moving) = (day.steps(minute), day.workout_at(minute).is_some());
         let pulse = moving || minute % 600 == 0;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::dice::Dice;
 use crate::day::Day;
+use crate::dice::Dice;
 use crate::record::{Origin, Shelf, Sketch, Version};
 
 /// Attributions as they occur. 1 may be somebody else; 17 is not documented and occurs.

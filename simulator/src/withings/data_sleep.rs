@@ -9,8 +9,7 @@ use crate::record::{Origin, Shelf, Sketch};
 pub(super) fn summary(shelf: &mut Shelf<'_>) {
     let day = shelf.day;
     let night = &day.night;
-    let sketch =
-        Sketch { stream: "sleep", start: night.start, end: night.end, index: 0, origin: Origin::Band, restless: 0.06 };
+    let sketch = Sketch { stream: "sleep", start: night.start, end: night.end, index: 0, origin: Origin::Band, restless: 0.06 };
     shelf.put(sketch, |id, version| {
         json!({
             "id": id,

@@ -148,7 +148,9 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 pub(crate) fn reply(result: Result<Value, Trouble>) -> Response {
     match result {
         Ok(body) => Json(json!({"status": 0, "body": body})).into_response(),
-        Err(Trouble::Token) => refuse(401, "XRequestID: Not provided invalid_token: The access token provided is invalid", json!({})),
+        Err(Trouble::Token) => {
+            refuse(401, "XRequestID: Not provided invalid_token: The access token provided is invalid", json!({}))
+        }
         Err(Trouble::Scope) => refuse(277, "insufficient scope", json!({})),
         // Both empty shapes of `body` occur.
         Err(Trouble::Params(name)) => refuse(503, &format!("Invalid Params: {name}"), json!([])),

@@ -85,7 +85,9 @@ pub(super) fn getactivity(call: &Call<'_>) -> Result<Value, Trouble> {
     let rows = find(call, "activity", &days_or_since(call)?).into_iter().map(|record| {
         let mut row = record.body;
         if let Value::Object(columns) = &mut row {
-            columns.retain(|name, _| !ACTIVITY_FIELDS.contains(&name.as_str()) || name == "totalcalories" || fields.contains(&name.as_str()));
+            columns.retain(|name, _| {
+                !ACTIVITY_FIELDS.contains(&name.as_str()) || name == "totalcalories" || fields.contains(&name.as_str())
+            });
         }
         row
     });
@@ -223,8 +225,7 @@ fn find(call: &Call<'_>, stream: &str, asked: &Asked) -> Vec<Record> {
         Asked::Since(since) => all().into_iter().filter(|record| record.modified > since).collect(),
         Asked::Dates(start, end) => {
             let (from, to) = (who.midnight(start) - 2 * DAY, who.midnight(end) + 2 * DAY);
-            let mut records: Vec<Record> =
-                world.days(who, from, to).flat_map(|date| world.day(who, stream, date, at)).collect();
+            let mut records: Vec<Record> = world.days(who, from, to).flat_map(|date| world.day(who, stream, date, at)).collect();
             records.retain(|record| (start..=end).contains(&record.date));
             records
         }

@@ -85,14 +85,20 @@ pub(super) async fn manage(call: &Call<'_>) -> Result<Value, Trouble> {
         }
         "list" => {
             let state = call.world.state();
-            let held = state.subscriptions.iter().filter(|held| held.user_id == *user_id && appli.is_none_or(|appli| appli == held.appli));
+            let held = state
+                .subscriptions
+                .iter()
+                .filter(|held| held.user_id == *user_id && appli.is_none_or(|appli| appli == held.appli));
             let profiles: Vec<Value> = held.map(profile).collect();
             Ok(json!({"profiles": profiles}))
         }
         "get" => {
             let (callback, appli) = (callback(call)?, appli.unwrap_or(1));
             let state = call.world.state();
-            let held = state.subscriptions.iter().find(|held| held.user_id == *user_id && held.callback == callback && held.appli == appli);
+            let held = state
+                .subscriptions
+                .iter()
+                .find(|held| held.user_id == *user_id && held.callback == callback && held.appli == appli);
             held.map(profile).ok_or(Trouble::Params("callbackurl"))
         }
         _ => Err(Trouble::Params("action")),
@@ -131,7 +137,8 @@ async fn subscribe(call: &Call<'_>, appli: i64) -> Result<Value, Trouble> {
 fn acceptable(url: &str, strict: bool) -> bool {
     let Ok(parsed) = reqwest::Url::parse(url) else { return false };
     let lenient = url.len() <= 255 && matches!(parsed.scheme(), "http" | "https");
-    let named = parsed.host_str().is_some_and(|host| host.contains('.') && host.chars().any(char::is_alphabetic) && !host.contains(':'));
+    let named =
+        parsed.host_str().is_some_and(|host| host.contains('.') && host.chars().any(char::is_alphabetic) && !host.contains(':'));
     let port = matches!(parsed.port_or_known_default(), Some(80 | 443));
     lenient && (!strict || (parsed.scheme() == "https" && named && port))
 }
@@ -149,7 +156,13 @@ mod tests {
     #[test]
     fn the_strict_rules_for_callbacks_are_the_documented_ones() {
         assert!(acceptable("https://health.example.org/withings/secret", true));
-        for url in ["http://health.example.org/x", "https://127.0.0.1/x", "https://health.example.org:8443/x", "https://localhost/x", "no url"] {
+        for url in [
+            "http://health.example.org/x",
+            "https://127.0.0.1/x",
+            "https://health.example.org:8443/x",
+            "https://localhost/x",
+            "no url",
+        ] {
             assert!(!acceptable(url, true), "{url}");
         }
         assert!(acceptable("http://127.0.0.1:8080/x", false));

@@ -1,0 +1,285 @@
+//! The poll thread: the only one that touches the consumer. It polls, always; fills batches; hands them out; commits what was advanced.
+//!
+//! Partition queues are never split off (a dropped queue takes its successor's wake-up with it), and nothing here waits for a worker except a
+//! revoke, for a bounded time.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message as _;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::{ClientContext, Timestamp};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::lease::{Advance, KafkaLease, Place};
+use super::{ConsumerSettings, Settings};
+use crate::log::Batch;
+use crate::telemetry;
+
+const COMMIT_EVERY: Duration = Duration::from_millis(250);
+const POLL: Duration = Duration::from_millis(100);
+/// While a partition waits for room the thread looks at it this often.
+const POLL_BUSY: Duration = Duration::from_millis(5);
+
+/// What is known of a partition we hold.
+struct Held {
+    epoch: u64,
+    batches: mpsc::Sender<Batch>,
+    stop: CancellationToken,
+    waits: Arc<AtomicBool>,
+    /// Polled and not yet handed out.
+    pending: Batch,
+    /// Handed out and not yet advanced.
+    busy: usize,
+    paused: bool,
+    /// Advanced and not yet committed.
+    commit: Option<i64>,
+    progress: Instant,
+}
+
+/// Shared between the poll loop and the rebalance callback, which runs inside the poll, on the same thread.
+struct Shared {
+    settings: Arc<ConsumerSettings>,
+    held: Mutex<HashMap<Place, Held>>,
+    epochs: Mutex<u64>,
+    leases: mpsc::Sender<KafkaLease>,
+    tell: Sender<Advance>,
+    advances: Receiver<Advance>,
+}
+
+struct Context(Arc<Shared>);
+
+impl ClientContext for Context {}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Revoke(list) => {
+                let places: Vec<Place> = list.elements().iter().map(|e| (Arc::from(e.topic()), e.partition())).collect();
+                self.0.let_go(consumer, &places, consumer.assignment_lost());
+            }
+            Rebalance::Error(e) => tracing::warn!(group = self.0.settings.group, "rebalance failed: {e}"),
+            Rebalance::Assign(_) => {}
+        }
+    }
+
+    fn post_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(list) = rebalance {
+            for element in list.elements() {
+                self.0.take((Arc::from(element.topic()), element.partition()));
+            }
+        }
+        metrics::counter!(telemetry::REBALANCES, "group" => self.0.settings.group.clone()).increment(1);
+    }
+}
+
+impl Shared {
+    fn held(&self) -> MutexGuard<'_, HashMap<Place, Held>> {
+        self.held.lock().expect("nothing panics under this lock")
+    }
+
+    fn take(&self, place: Place) {
+        let epoch = {
+            let mut epochs = self.epochs.lock().expect("nothing panics under this lock");
+            *epochs += 1;
+            *epochs
+        };
+        let (batches, receiver) = mpsc::channel(1);
+        let (stop, waits) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
+        let lease = KafkaLease { place: place.clone(), epoch, batches: receiver, advances: self.tell.clone(), stop: stop.clone(), waits: waits.clone() };
+        // The supervisor takes leases at once; a full channel means it is gone, and then so are we.
+        if self.leases.blocking_send(lease).is_ok() {
+            let pending = Batch::new(place.0.clone(), place.1);
+            let held = Held { epoch, batches, stop, waits, pending, busy: 0, paused: false, commit: None, progress: Instant::now() };
+            self.held().insert(place, held);
+        }
+    }
+
+    /// Stops the workers of these partitions, waits for what is at hand, commits it, forgets them.
+    fn let_go<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>, places: &[Place], lost: bool) {
+        for place in places {
+            if let Some(held) = self.held().get(place) {
+                held.stop.cancel();
+            }
+        }
+        let until = Instant::now() + if lost { Duration::ZERO } else { self.settings.drain };
+        while places.iter().any(|place| self.held().get(place).is_some_and(|h| h.busy > 0 && !h.waits.load(Ordering::Relaxed) && !h.batches.is_closed())) {
+            match self.advances.recv_deadline(until) {
+                Ok(advance) => self.note(advance),
+                Err(_) => break,
+            }
+        }
+        while let Ok(advance) = self.advances.try_recv() {
+            self.note(advance);
+        }
+        if !lost {
+            self.commit(consumer, CommitMode::Sync, |place| places.contains(place));
+        }
+        let mut held = self.held();
+        for place in places {
+            held.remove(place);
+        }
+    }
+
+    fn note(&self, advance: Advance) {
+        if let Some(held) = self.held().get_mut(&advance.place).filter(|held| held.epoch == advance.epoch) {
+            held.busy = held.busy.saturating_sub(1);
+            held.commit = Some(advance.next);
+            held.progress = Instant::now();
+        }
+    }
+
+    fn commit<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>, mode: CommitMode, of: impl Fn(&Place) -> bool) {
+        let mut list = TopicPartitionList::new();
+        for (place, held) in self.held().iter_mut().filter(|(place, _)| of(place)) {
+            if let Some(next) = held.commit.take() {
+                list.add_partition_offset(&place.0, place.1, Offset::Offset(next)).expect("an offset of a record is valid");
+            }
+        }
+        if list.count() > 0
+            && let Err(e) = consumer.commit(&list, mode)
+        {
+            // Offsets are only late by this; the next commit of the partition carries them, or its next holder does the batch again.
+            tracing::warn!(group = self.settings.group, "commit failed: {e}");
+        }
+    }
+}
+
+pub(super) struct Poller {
+    consumer: BaseConsumer<Context>,
+    shared: Arc<Shared>,
+    last_record: Instant,
+}
+
+impl Poller {
+    pub(super) fn new(kafka: &Settings, settings: Arc<ConsumerSettings>, leases: mpsc::Sender<KafkaLease>) -> Result<Self, KafkaError> {
+        let (tell, advances) = crossbeam_channel::bounded(4096);
+        let shared = Arc::new(Shared { settings, held: Mutex::default(), epochs: Mutex::default(), leases, tell, advances });
+        let consumer: BaseConsumer<Context> = shared.settings.config(kafka).create_with_context(Context(shared.clone()))?;
+        consumer.subscribe(&shared.settings.topics.iter().map(String::as_str).collect::<Vec<_>>())?;
+        Ok(Self { consumer, shared, last_record: Instant::now() })
+    }
+
+    /// Until `stop`, then drains. An error means that no progress can be made.
+    pub(super) fn run(mut self, stop: &CancellationToken) -> Result<(), String> {
+        let mut committed = Instant::now();
+        let mut checked = Instant::now();
+        let ended = loop {
+            if stop.is_cancelled() {
+                break Ok(());
+            }
+            if let Err(fatal) = self.poll() {
+                break Err(fatal);
+            }
+            while let Ok(advance) = self.shared.advances.try_recv() {
+                self.shared.note(advance);
+            }
+            self.hand_out();
+            if committed.elapsed() >= COMMIT_EVERY {
+                self.shared.commit(&self.consumer, CommitMode::Async, |_| true);
+                committed = Instant::now();
+            }
+            if checked.elapsed() >= self.shared.settings.stall / 4 {
+                checked = Instant::now();
+                if let Some(stall) = self.stalled() {
+                    break Err(stall);
+                }
+            }
+        };
+        let places: Vec<Place> = self.shared.held().keys().cloned().collect();
+        self.shared.let_go(&self.consumer, &places, false);
+        ended
+    }
+
+    /// Takes what is there, up to a batch's worth, without waiting once something came.
+    fn poll(&mut self) -> Result<(), String> {
+        let waiting = self.shared.held().values().any(|held| held.paused || !held.pending.is_empty());
+        let mut wait = if waiting { POLL_BUSY } else { POLL };
+        for _ in 0..self.shared.settings.batch_records {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => {
+                    let mut held = self.shared.held();
+                    let place = (Arc::from(message.topic()), message.partition());
+                    // A record of a partition just let go comes again to its next holder.
+                    if let Some(held) = held.get_mut(&place) {
+                        if held.pending.is_empty() && held.busy == 0 {
+                            held.progress = Instant::now();
+                        }
+                        held.pending.push(message.offset(), message.key().unwrap_or_default(), message.payload());
+                        if let Timestamp::CreateTime(at) = message.timestamp() {
+                            telemetry::age(&self.shared.settings.group, at);
+                        }
+                    }
+                }
+                Some(Err(e)) => {
+                    if let Some((code, why)) = self.consumer.client().fatal_error() {
+                        return Err(format!("kafka consumer failed for good: {code}: {why}"));
+                    }
+                    tracing::warn!(group = self.shared.settings.group, "kafka: {e}");
+                    break;
+                }
+            }
+            self.last_record = Instant::now();
+            wait = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    /// Gives each idle worker what is pending; pauses partitions that have more than a batch waiting, and resumes them when it is gone.
+    fn hand_out(&self) {
+        let settings = &self.shared.settings;
+        let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
+        for (place, held) in self.shared.held().iter_mut() {
+            if !held.pending.is_empty()
+                && let Ok(room) = held.batches.try_reserve()
+            {
+                room.send(std::mem::replace(&mut held.pending, Batch::new(place.0.clone(), place.1)));
+                held.busy += 1;
+            }
+            let full = held.pending.len() >= settings.batch_records || held.pending.size() >= settings.batch_bytes;
+            if full && !held.paused {
+                held.paused = true;
+                pause.add_partition(&place.0, place.1);
+            } else if held.paused && held.pending.is_empty() {
+                held.paused = false;
+                resume.add_partition(&place.0, place.1);
+            }
+        }
+        let paused = if pause.count() > 0 { self.consumer.pause(&pause) } else { Ok(()) };
+        let resumed = if resume.count() > 0 { self.consumer.resume(&resume) } else { Ok(()) };
+        if let Err(e) = paused.and(resumed) {
+            tracing::warn!(group = settings.group, "pause or resume failed: {e}");
+        }
+    }
+
+    /// Why no progress is made, where none is: a worker that neither finishes nor waits for anything, or a consumer that hears nothing
+    /// although there are records.
+    fn stalled(&self) -> Option<String> {
+        let stall = self.shared.settings.stall;
+        let places: Vec<Place> = {
+            let held = self.shared.held();
+            if let Some(((topic, partition), held)) =
+                held.iter().find(|(_, h)| h.busy > 0 && !h.waits.load(Ordering::Relaxed) && h.progress.elapsed() > stall)
+            {
+                return Some(format!("no progress on {topic} [{partition}] for {:?}", held.progress.elapsed()));
+            }
+            held.iter().filter(|(_, h)| h.busy == 0 && !h.paused).map(|(place, _)| place.clone()).collect()
+        };
+        if self.last_record.elapsed() < stall {
+            return None;
+        }
+        let position = self.consumer.position().ok()?;
+        places.iter().find_map(|(topic, partition)| {
+            let (_, high) = self.consumer.fetch_watermarks(topic, *partition, Duration::from_secs(2)).ok()?;
+            let Offset::Offset(at) = position.find_partition(topic, *partition)?.offset() else { return None };
+            (at < high).then(|| format!("{} records of {topic} [{partition}] wait and none has come for {stall:?}", high - at))
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! Every metric and span name of the product, logs, traces, and the page that shows them. Labels come from closed sets; nothing about a person
+//! is ever a label, a log field or a span attribute.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Records taken by a worker.
+pub const RECORDS_IN: &str = "headwater_records_in_total";
+/// Records a worker made or wrote.
+pub const RECORDS_OUT: &str = "headwater_records_out_total";
+pub const DEAD: &str = "headwater_dead_letters_total";
+/// Whole batches done again because something outside did not answer.
+pub const RETRIES: &str = "headwater_batch_retries_total";
+pub const REBALANCES: &str = "headwater_rebalances_total";
+/// Types, fields and values this build does not know.
+pub const UNKNOWN: &str = "headwater_unknown_values_total";
+/// Seconds between a record's append and its poll.
+pub const AGE: &str = "headwater_record_age_seconds";
+
+/// `[telemetry]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// `text` or `json`.
+    pub log_format: String,
+    /// As in `RUST_LOG`.
+    pub log: String,
+    /// OTLP over HTTP, e.g. `http://collector:4318/v1/traces`; no traces where absent.
+    pub otlp_endpoint: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { log_format: "text".into(), log: "info,nisshi=off,rama=off,libsql=warn".into(), otlp_endpoint: None }
+    }
+}
+
+/// Keeps the exporter alive; flushes it when dropped.
+pub struct Telemetry {
+    pub metrics: PrometheusHandle,
+    tracer: Option<SdkTracerProvider>,
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(tracer) = &self.tracer {
+            let _ = tracer.shutdown();
+        }
+    }
+}
+
+/// Installs logs (on stderr), metrics and traces for the process.
+///
+/// # Errors
+/// When a setting is wrong or something is installed already.
+pub fn install(settings: &Settings) -> anyhow::Result<Telemetry> {
+    let filter = EnvFilter::try_new(&settings.log).with_context(|| format!("telemetry.log: {:?} is no filter", settings.log))?;
+    let tracer = settings.otlp_endpoint.as_deref().map(traces).transpose()?;
+    let spans = tracer.as_ref().map(|t| tracing_opentelemetry::layer().with_tracer(t.tracer("headwater")));
+    let registry = tracing_subscriber::registry().with(filter).with(spans);
+    let stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    match settings.log_format.as_str() {
+        "json" => registry.with(stderr.json()).try_init()?,
+        "text" => registry.with(stderr).try_init()?,
+        other => anyhow::bail!("telemetry.log_format: expected text or json, not {other:?}"),
+    }
+    Ok(Telemetry { metrics: PrometheusBuilder::new().install_recorder()?, tracer })
+}
+
+fn traces(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
+    let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().with_endpoint(endpoint).build().context("telemetry.otlp_endpoint")?;
+    let resource = opentelemetry_sdk::Resource::builder().with_service_name("headwater").build();
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+}
+
+/// One batch done.
+pub fn batch(worker: &'static str, taken: usize, made: usize) {
+    metrics::counter!(RECORDS_IN, "worker" => worker).increment(taken as u64);
+    metrics::counter!(RECORDS_OUT, "worker" => worker).increment(made as u64);
+}
+
+/// How old the newest polled record is. `at` is its timestamp in milliseconds.
+pub fn age(group: &str, at: i64) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
+    metrics::gauge!(AGE, "group" => group.to_owned()).set((now - at).max(0) as f64 / 1000.0);
+}

@@ -1,0 +1,204 @@
+//! What the loop does with a batch: a pure processor, a sink, or the fetch driver. Dead letters are ordinary outgoing records.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use headwater_ingest::Fetcher;
+use headwater_processors::{Input, Processor};
+use headwater_schemas::hint::Hint;
+use headwater_schemas::reject::code;
+use headwater_schemas::topics::{self, Subject as _};
+use headwater_schemas::{Outbox, Reject, Topic, wire};
+use headwater_sinks::{Incoming, Sink, Verdict};
+
+use crate::log::{Batch, Record};
+use crate::registry::{Reading, Registry, RegistryError};
+use crate::run::{Unavailable, Work};
+use crate::telemetry;
+
+/// What all kinds of work share: who they are, and how framed values become bodies of our own layout.
+pub struct Desk {
+    /// Group, dead-letter topic and metric label.
+    pub worker: &'static str,
+    pub registry: Arc<Registry>,
+    /// Full topic name to catalogue entry.
+    pub topics: Vec<(String, &'static Topic)>,
+}
+
+impl Desk {
+    fn topic(&self, name: &str) -> &'static Topic {
+        self.topics.iter().find(|(n, _)| n == name).map_or_else(|| panic!("{name} was never subscribed to"), |(_, topic)| topic)
+    }
+
+    /// Makes sure that every schema id of the batch is known, or that it is known to be none.
+    async fn prepare(&self, batch: &Batch) -> Result<Prepared<'_>, Unavailable> {
+        let topic = self.topic(batch.topic());
+        let mut known: Vec<(u32, Arc<Reading>)> = Vec::new();
+        for record in batch.records() {
+            let Some(Ok((id, _))) = record.value.map(wire::split) else { continue };
+            if !known.iter().any(|(k, _)| *k == id) {
+                let reading = self.registry.learn(id, topic).await.map_err(|e| match e {
+                    RegistryError::Unavailable(why) => Unavailable { what: "registry", why, retry_after: None },
+                    RegistryError::NotRegistered(_) => Unavailable { what: "registry", why: e.to_string(), retry_after: None },
+                })?;
+                known.push((id, reading));
+            }
+        }
+        Ok(Prepared { desk: self, topic, known })
+    }
+
+    /// The record, verbatim, to the dead letters of this worker.
+    fn bury(&self, record: &Record<'_>, reject: &Reject, problems: usize, out: &mut Outbox) {
+        let at = record.position;
+        let mut headers = vec![
+            ("headwater-origin", format!("{}:{}:{}", at.topic, at.partition, at.offset)),
+            ("headwater-worker", self.worker.to_owned()),
+            ("headwater-code", reject.code.to_owned()),
+            ("headwater-detail", reject.detail.clone()),
+            ("headwater-problems", problems.to_string()),
+        ];
+        if let Some(path) = &reject.path {
+            headers.push(("headwater-path", path.clone()));
+        }
+        if let (Some(line), Some(column)) = (reject.line, reject.column) {
+            headers.push(("headwater-place", format!("line {line}, column {column}")));
+        }
+        metrics::counter!(telemetry::DEAD, "worker" => self.worker, "code" => reject.code).increment(1);
+        tracing::warn!(worker = self.worker, topic = at.topic, partition = at.partition, offset = at.offset, problems, "dead letter: {reject}");
+        out.put_with(&topics::DEAD, Some(self.worker), record.key, headers, |bytes| bytes.extend_from_slice(record.value.unwrap_or_default()));
+    }
+}
+
+/// A batch's schema ids, all known.
+struct Prepared<'d> {
+    desk: &'d Desk,
+    topic: &'static Topic,
+    known: Vec<(u32, Arc<Reading>)>,
+}
+
+impl Prepared<'_> {
+    /// Gives each record's body, in our layout, to `take`; buries what cannot be given. Tombstones are passed over: nothing here makes any.
+    fn each(&self, batch: &Batch, out: &mut Outbox, mut take: impl FnMut(&Record<'_>, &[u8], &mut Outbox) -> Result<(), Reject>) {
+        let mut resolved = Vec::new();
+        for (index, record) in batch.records().enumerate() {
+            let Some(value) = record.value else { continue };
+            out.cause(index);
+            let before = out.len();
+            let done = wire::split(value).and_then(|(id, body)| {
+                let (_, reading) = self.known.iter().find(|(k, _)| *k == id).expect("the batch was prepared");
+                match &**reading {
+                    Reading::Ours => take(&record, body, out),
+                    Reading::Resolve(resolver) => {
+                        resolved.clear();
+                        resolver.resolve(body, &mut resolved)?;
+                        take(&record, &resolved, out)
+                    }
+                    Reading::Never(reject) => Err(reject.clone()),
+                }
+            });
+            if let Err(reject) = done {
+                out.truncate(before);
+                self.desk.bury(&record, &reject, 1, out);
+            }
+        }
+    }
+}
+
+/// A pure processor.
+pub struct Process {
+    pub desk: Desk,
+    pub processor: &'static dyn Processor,
+}
+
+#[async_trait]
+impl Work for Process {
+    async fn run(&self, batch: &Batch, out: &mut Outbox) -> Result<(), Unavailable> {
+        let prepared = self.desk.prepare(batch).await?;
+        let mut unknown = 0;
+        prepared.each(batch, out, |record, body, out| {
+            let report = self.processor.process(&Input { position: record.position, key: record.key, body }, out)?;
+            unknown += report.unknown;
+            if let Some(first) = report.problems.first() {
+                self.desk.bury(record, first, report.problems.len(), out);
+            }
+            Ok(())
+        });
+        telemetry::batch(self.desk.worker, batch.len(), out.len());
+        if unknown > 0 {
+            metrics::counter!(telemetry::UNKNOWN, "worker" => self.desk.worker).increment(unknown as u64);
+        }
+        Ok(())
+    }
+}
+
+/// A sink.
+pub struct Deliver {
+    pub desk: Desk,
+    pub sink: Arc<dyn Sink>,
+}
+
+#[async_trait]
+impl Work for Deliver {
+    async fn run(&self, batch: &Batch, out: &mut Outbox) -> Result<(), Unavailable> {
+        let prepared = self.desk.prepare(batch).await?;
+        // Bodies of our own layout are borrowed from the batch; only resolved ones are kept beside it.
+        let mut bodies: Vec<(usize, Option<Vec<u8>>)> = Vec::with_capacity(batch.len());
+        let mut index = 0;
+        let own: Vec<Record<'_>> = batch.records().filter(|r| r.value.is_some()).collect();
+        prepared.each(batch, out, |record, body, _| {
+            while own[index].position.offset != record.position.offset {
+                index += 1;
+            }
+            let framed = record.value.unwrap_or_default();
+            bodies.push((index, (framed.get(wire::HEADER..) != Some(body)).then(|| body.to_vec())));
+            Ok(())
+        });
+        let incoming: Vec<Incoming<'_>> = bodies
+            .iter()
+            .map(|(index, resolved)| {
+                let record = own[*index];
+                let framed = record.value.unwrap_or_default();
+                let body = resolved.as_deref().unwrap_or(&framed[wire::HEADER..]);
+                Incoming { topic: prepared.topic, position: record.position, key: record.key, framed, body }
+            })
+            .collect();
+        if incoming.is_empty() {
+            return Ok(());
+        }
+        let verdicts =
+            self.sink.write(&incoming).await.map_err(|e| Unavailable { what: self.sink.name(), why: e.why, retry_after: e.retry_after })?;
+        assert_eq!(verdicts.len(), incoming.len(), "sink {} gave no verdict for some records", self.sink.name());
+        for ((index, _), verdict) in bodies.iter().zip(&verdicts) {
+            if let Verdict::Rejected(reject) = verdict {
+                out.cause(*index);
+                self.desk.bury(&own[*index], reject, 1, out);
+            }
+        }
+        telemetry::batch(self.desk.worker, batch.len(), incoming.len());
+        Ok(())
+    }
+}
+
+/// The fetch driver: hints in, and it appends what it fetched itself, before its cursors move.
+pub struct Fetch {
+    pub desk: Desk,
+    pub fetcher: Arc<Fetcher>,
+}
+
+#[async_trait]
+impl Work for Fetch {
+    async fn run(&self, batch: &Batch, out: &mut Outbox) -> Result<(), Unavailable> {
+        let prepared = self.desk.prepare(batch).await?;
+        let mut bodies: Vec<Vec<u8>> = Vec::with_capacity(batch.len());
+        prepared.each(batch, out, |_, body, _| {
+            Hint::decode(body).map_err(|e| Reject::new(code::BAD_AVRO, e.to_string()))?;
+            bodies.push(body.to_vec());
+            Ok(())
+        });
+        let hints: Vec<Hint<'_>> = bodies.iter().filter_map(|body| Hint::decode(body).ok()).collect();
+        let done = if prepared.topic == &topics::HINT_LATER { self.fetcher.later(&hints).await } else { self.fetcher.run(&hints).await };
+        done.map_err(|e| Unavailable { what: "fetch", why: e.to_string(), retry_after: None })?;
+        telemetry::batch(self.desk.worker, batch.len(), hints.len());
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! Writing JSON straight into a buffer: no tree, no allocation but the buffer's.
+
+use std::fmt::{Display, Write as _};
+
+/// An object or array being written. Commas are its business.
+pub struct Json<'b> {
+    out: &'b mut String,
+    first: bool,
+}
+
+impl<'b> Json<'b> {
+    /// Writes one object.
+    pub fn object(out: &'b mut String, fill: impl FnOnce(&mut Json<'_>)) {
+        out.push('{');
+        fill(&mut Json { out, first: true });
+        out.push('}');
+    }
+
+    fn comma(&mut self) {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(',');
+        }
+    }
+
+    fn name(&mut self, name: &str) {
+        self.comma();
+        self.out.push('"');
+        self.out.push_str(name);
+        self.out.push_str("\":");
+    }
+
+    pub fn text(&mut self, name: &str, value: &str) -> &mut Self {
+        self.name(name);
+        escape(self.out, value);
+        self
+    }
+
+    /// Text made of parts that need no escaping (ids, references, times).
+    pub fn plain(&mut self, name: &str, value: impl Display) -> &mut Self {
+        self.name(name);
+        write!(self.out, "\"{value}\"").expect("a string takes all");
+        self
+    }
+
+    /// A number, with the digits it prints.
+    pub fn number(&mut self, name: &str, value: impl Display) -> &mut Self {
+        self.name(name);
+        write!(self.out, "{value}").expect("a string takes all");
+        self
+    }
+
+    pub fn nested(&mut self, name: &str, fill: impl FnOnce(&mut Json<'_>)) -> &mut Self {
+        self.name(name);
+        Json::object(self.out, fill);
+        self
+    }
+
+    /// An array of one object, as FHIR has so many.
+    pub fn only(&mut self, name: &str, fill: impl FnOnce(&mut Json<'_>)) -> &mut Self {
+        self.list(name, |list| list.item(fill))
+    }
+
+    pub fn list(&mut self, name: &str, fill: impl FnOnce(&mut List<'_>)) -> &mut Self {
+        self.name(name);
+        self.out.push('[');
+        fill(&mut List(Json { out: self.out, first: true }));
+        self.out.push(']');
+        self
+    }
+}
+
+pub struct List<'b>(Json<'b>);
+
+impl List<'_> {
+    pub fn item(&mut self, fill: impl FnOnce(&mut Json<'_>)) {
+        self.0.comma();
+        Json::object(self.0.out, fill);
+    }
+
+    pub fn text(&mut self, value: &str) {
+        self.0.comma();
+        escape(self.0.out, value);
+    }
+}
+
+fn escape(out: &mut String, value: &str) {
+    out.push('"');
+    for c in value.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => write!(out, "\\u{:04x}", c as u32).expect("a string takes all"),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut out = String::new();
+        let nasty = "a\"b\\c\n\u{1}é\u{7f}";
+        Json::object(&mut out, |j| {
+            j.text("t", nasty).number("n", "61.50").nested("o", |_| {}).list("l", |l| {
+                l.text("x");
+                l.item(|i| {
+                    i.plain("p", 1);
+                });
+            });
+        });
+        let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(value["t"], nasty);
+        assert_eq!(value["l"][1]["p"], "1");
+        assert!(out.contains("61.50"));
+    }
+}
