@@ -1,1 +1,32 @@
-fn main() {}
+//! What a stage costs, beside the cost of moving the same bytes with no work done: CPU-seconds of the subject's process, from one run on one
+//! broker, rounds interleaved. Start at `normalize.rs`.
+
+mod copy;
+mod normalize;
+mod payload;
+mod process;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "headwater-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Raw to normalized, beside a bare consume-and-produce copy of the same records
+    Normalize(normalize::Normalize),
+    /// The bare copy itself: a subject of `normalize`, run by it
+    #[command(hide = true)]
+    Copy(copy::Copy),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Normalize(command) => command.run(),
+        Command::Copy(command) => command.run(),
+    }
+}

@@ -235,6 +235,8 @@ measures! {
     HYDRATION = "hydration" [-] "Water drunk", LITRE, Activity;
     GLUCOSE_BLOOD_MASS = "glucose-blood-mass" ["2339-0"] "Blood glucose", MG_PER_DL, Laboratory;
     GLUCOSE_BLOOD_MOLAR = "glucose-blood-molar" ["15074-8"] "Blood glucose", MMOL_PER_L, Laboratory;
+    /// Of a sensor under the skin: not blood.
+    GLUCOSE_INTERSTITIAL_MASS = "glucose-interstitial-mass" ["99504-3"] "Glucose in interstitial fluid", MG_PER_DL, Laboratory;
 }
 
 units! {

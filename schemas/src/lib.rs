@@ -16,6 +16,7 @@ pub mod outbox;
 pub mod raw;
 pub mod reading;
 pub mod reject;
+pub mod released;
 pub mod resolve;
 pub mod topics;
 pub mod wire;

@@ -38,6 +38,17 @@ pub enum Fault {
     Expired,
 }
 
+impl Fault {
+    /// A token endpoint takes no access token, and Google's has no quota that is documented: it must be aimed at.
+    fn suits(&self, provider: Provider, endpoint: &str, aimed: bool) -> bool {
+        match self {
+            Self::Expired => !is_token(endpoint),
+            Self::RateLimited { .. } => aimed || provider != Provider::GoogleHealth || !is_token(endpoint),
+            _ => true,
+        }
+    }
+}
+
 /// Faults that occur by themselves, in so many of a thousand requests. Which requests follows from the seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultPlan {
@@ -83,7 +94,7 @@ impl FaultQueue {
         let fits = |queued: &Queued| {
             queued.provider == provider
                 && queued.endpoint.as_deref().is_none_or(|part| endpoint.contains(part))
-                && !(queued.fault == Fault::Expired && is_token(endpoint))
+                && queued.fault.suits(provider, endpoint, queued.endpoint.is_some())
         };
         let at = self.0.iter().position(fits)?;
         let queued = &mut self.0[at];
@@ -118,14 +129,14 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
         None => run.await,
         Some(Fault::RateLimited { retry_after }) => {
             gate.world.count(gate.provider, |counts| counts.rate_limited += 1);
-            let mut answer = gate.error(Said::TooMany);
+            let mut answer = gate.error(Said::TooMany, &endpoint);
             if let Some(seconds) = retry_after {
                 answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
             }
             answer
         }
-        Some(Fault::ServerError) => gate.error(Said::Broken),
-        Some(Fault::Expired) => gate.error(Said::Expired),
+        Some(Fault::ServerError) => gate.error(Said::Broken, &endpoint),
+        Some(Fault::Expired) => gate.error(Said::Expired, &endpoint),
         Some(Fault::CutJson) => cut(run.await).await,
         Some(Fault::Slow { millis }) => {
             tokio::time::sleep(Duration::from_millis(millis)).await;
@@ -160,13 +171,15 @@ impl Gate {
             return None;
         }
         let queued = state.faults.take(self.provider, endpoint);
-        queued.or_else(|| self.world.settings.faults.of_request(self.world.settings.seed, self.provider, number))
+        let seed = self.world.settings.seed;
+        let planned = || self.world.settings.faults.of_request(seed, self.provider, number);
+        queued.or_else(|| planned().filter(|fault| fault.suits(self.provider, endpoint, false)))
     }
 
-    fn error(&self, said: Said) -> Response {
+    fn error(&self, said: Said, endpoint: &str) -> Response {
         match self.provider {
             Provider::Withings => withings::fault(said),
-            _ => google_health::fault(said),
+            _ => google_health::fault(said, is_token(endpoint)),
         }
     }
 }

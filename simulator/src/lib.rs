@@ -7,6 +7,19 @@
 //! It must never contain code of the product that it tests (no parser, no signature check, no OAuth client of ours), real
 //! people's data, or behaviour that no provider shows except under `/control`.
 //!
+//! ```no_run
+//! use headwater_simulator::{Fault, Provider, Settings, Simulator};
+//! # async fn example() -> std::io::Result<()> {
+//! let simulator = Simulator::start(Settings::quiet()).await?;
+//! let control = simulator.control();
+//! control.fault(Provider::Withings, Fault::RateLimited { retry_after: None }, 2);
+//! // … point a client at `{url}/withings` and `{url}/google_health` …
+//! println!("{} {:?}", simulator.url(), control.counts());
+//! simulator.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Start with [`Settings`], [`Simulator::start`] and [`Simulator::control`]. Inside, `day` makes a person's day,
 //! `withings::data` and `google_health::points` turn it into records, `world` holds what is shared.
 
@@ -33,7 +46,7 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 pub use crate::clock::Clock;
 pub use crate::control::{Addition, Announcement, Change, Changed, Content, Control, ControlError, Select};
@@ -50,12 +63,12 @@ use crate::world::World;
 /// How long open connections may take to end at [`Simulator::stop`].
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Running clouds. Dropping it leaves them running until the runtime ends; [`stop`](Self::stop) ends them.
+/// Running clouds. Dropping it ends them at once, [`stop`](Self::stop) with due form.
 pub struct Simulator {
     world: Arc<World>,
     url: String,
-    server: JoinHandle<io::Result<()>>,
-    play: JoinHandle<()>,
+    /// The server and the play.
+    tasks: JoinSet<io::Result<()>>,
 }
 
 impl Simulator {
@@ -77,9 +90,14 @@ impl Simulator {
         let service = app.into_make_service_with_connect_info::<Line>();
         let stopping = world.clone();
         let server = axum::serve(Door(listener), service).with_graceful_shutdown(async move { stopping.stopped().await });
-        let server = tokio::spawn(async move { server.await });
-        let play = tokio::spawn(play::run(world.clone()));
-        Ok(Self { world, url, server, play })
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { server.await });
+        let playing = world.clone();
+        tasks.spawn(async move {
+            play::run(playing).await;
+            Ok(())
+        });
+        Ok(Self { world, url, tasks })
     }
 
     /// `http://address:port`, without a slash at the end. A provider's endpoints lie under its name.
@@ -93,16 +111,18 @@ impl Simulator {
     }
 
     /// Ends hanging answers and deliveries, and stops listening.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.world.stop();
-        for (name, abort, ended) in [
-            ("server", self.server.abort_handle(), tokio::time::timeout(FAREWELL, self.server).await.is_ok()),
-            ("play", self.play.abort_handle(), tokio::time::timeout(FAREWELL, self.play).await.is_ok()),
-        ] {
-            if !ended {
-                tracing::warn!(name, "a task of the simulator did not end in time and is aborted");
-                abort.abort();
+        let ending = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                if let Err(error) = ended.map_err(io::Error::from).flatten() {
+                    tracing::warn!(%error, "a task of the simulator failed");
+                }
             }
+        };
+        if tokio::time::timeout(FAREWELL, ending).await.is_err() {
+            tracing::warn!("the simulator did not end in time and is aborted");
+            self.tasks.abort_all();
         }
     }
 }

@@ -56,6 +56,8 @@ pub(crate) struct Grants {
 }
 
 impl Grants {
+    /// `seed` must differ from one start to the next: a client may still hold tokens of the last run, and they must not
+    /// turn into somebody else's.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,

@@ -123,8 +123,11 @@ fn make(settings: &Settings, provider: Provider, index: usize, now: Timestamp) -
     let key = dice::mix(&[settings.seed, dice::key(provider.name()), index as u64]);
     let mut dice = Dice::new(&[key]);
     // The first person of each cloud lives where the clocks were changed last, and has data from before that day on.
-    let (zone, changed) =
-        if index == 0 { last_changed_zone(now) } else { (ZONES[(index * 2 + settings.seed as usize) % ZONES.len()], None) };
+    let shift = if provider == Provider::Withings { 0 } else { 2 };
+    let (zone, changed) = match index {
+        0 => last_changed_zone(now),
+        _ => (ZONES[(index * 3 + shift + settings.seed as usize % ZONES.len()) % ZONES.len()], None),
+    };
     let tz = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
     let today = tz.to_datetime(now).date();
     let mut history_start = today.saturating_sub(i64::from(settings.history_days).days());
@@ -155,7 +158,7 @@ fn make(settings: &Settings, provider: Provider, index: usize, now: Timestamp) -
         steps_mean: dice.range(4500.0, 11000.0),
         wake_minute: dice.int(345, 480),
         sleep_minutes: dice.int(390, 500),
-        phone_counts: index % 2 == 0,
+        phone_counts: index.is_multiple_of(2),
         scale_id: dice::hex(&[key, 1], 20),
         watch_id: dice::hex(&[key, 2], 20),
         cuff_id: dice::hex(&[key, 3], 20),

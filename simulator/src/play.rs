@@ -83,7 +83,7 @@ fn told(control: &Control, who: &Profile, moment: i64) -> Vec<Notification> {
     let together = who.person.provider == Provider::GoogleHealth && dice.chance(0.5) && announcements.len() > 1;
     let groups: Vec<&[Announcement]> = if together { vec![&announcements] } else { announcements.chunks(1).collect() };
     let mut out: Vec<Notification> = groups.into_iter().filter_map(|group| control.notifications(group).ok()).flatten().collect();
-    if !control.world.endpoint_verified() {
+    if who.person.provider == Provider::GoogleHealth && !control.world.endpoint_verified() {
         let unproven = control.world.settings.webhooks.as_ref().map(|targets| targets.google_health.as_str());
         out.retain(|notification| Some(notification.url.as_str()) != unproven);
     }
@@ -124,7 +124,7 @@ pub(crate) fn changes(world: &World, who: &Profile, moment: i64) -> Vec<Announce
     }
     let announcement = |((topic, delete), (start, end))| {
         let user_id = who.person.user_id.clone();
-        Announcement { provider, user_id, topic, start, end, delete }
+        Announcement { provider, user_id, topic, start, end, delete, action: None }
     };
     windows.into_iter().map(announcement).collect()
 }

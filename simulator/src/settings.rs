@@ -96,7 +96,7 @@ pub struct Limits {
 }
 
 impl Settings {
-    /// No replay, no surprises, no faults and no quota in the way: what a test gets is what it asked for.
+    /// No replay, no surprises and no faults of its own: what a test gets is what it asked for. Quotas hold.
     pub fn quiet() -> Self {
         Self {
             start_caught_up: true,

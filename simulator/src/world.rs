@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::day::Day;
+use crate::dice;
 use crate::faults::FaultQueue;
 use crate::google_health::subscribers::Subscriber;
 use crate::google_health::webhook::Signer;
@@ -33,6 +34,8 @@ pub struct ProviderCounts {
     pub webhooks_sent: u64,
     /// How those were answered, by HTTP status.
     pub webhooks_answered: BTreeMap<u16, u64>,
+    /// Google Health's handshakes with an endpoint, two posts each.
+    pub handshakes: u64,
     /// Attempts that got no answer at all.
     pub webhooks_unanswered: u64,
 }
@@ -65,7 +68,7 @@ pub(crate) struct World {
 impl World {
     pub fn new(settings: Settings, http: reqwest::Client) -> Self {
         let state = State {
-            grants: Grants::new(settings.seed),
+            grants: Grants::new(dice::mix(&[settings.seed, settings.clock.millis() as u64])),
             counts: Counts::new(),
             faults: FaultQueue::default(),
             overrides: HashMap::new(),

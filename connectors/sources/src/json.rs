@@ -75,7 +75,7 @@ pub fn each<'a, T: Deserialize<'a>>(
     }
 }
 
-/// A number with its digits as they were sent; providers put some in quotes (proto3 int64, Fitbit's series).
+/// A number with its digits as they were sent; providers put some in quotes (64-bit integers, daily series).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Number<'a>(Cow<'a, str>);
 

@@ -26,6 +26,7 @@ pub(crate) fn routes(world: Shared) -> Router {
         .route("/control/notify", post(notify))
         .route("/control/fault", post(fault))
         .route("/control/revoke", post(revoke))
+        .route("/control/unlink", post(unlink))
         .route("/control/verify", post(verify))
         .route("/control/rotate_signing_key", post(rotate))
         .with_state(Control { world })
@@ -126,6 +127,10 @@ async fn revoke(State(control): State<Control>, Json(account): Json<Account>) ->
     Ok(Json(json!({})))
 }
 
+async fn unlink(State(control): State<Control>, Json(account): Json<Account>) -> Result<Response, ControlError> {
+    Ok(Json(control.unlink(account.provider, &account.user_id).await?).into_response())
+}
+
 async fn verify(State(control): State<Control>) -> Result<Json<Value>, ControlError> {
     control.verify_endpoint().await?;
     Ok(Json(json!({"verified": true})))
@@ -158,7 +163,7 @@ Google Health   GET  /google_health/o/oauth2/v2/auth
 Fitbit          any  /fitbit/*                  410 Gone
 Control         GET  /control/people, /control/counts, /control/records?provider=&amp;user_id=&amp;stream=
                 POST /control/correct, /control/delete, /control/add, /control/notify, /control/fault,
-                     /control/revoke, /control/verify, /control/rotate_signing_key
+                     /control/revoke, /control/unlink, /control/verify, /control/rotate_signing_key
 ";
 
 async fn index(State(control): State<Control>) -> Html<String> {

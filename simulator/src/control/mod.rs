@@ -1,19 +1,21 @@
 //! The hand that a test or a person has on the clouds.
 
+mod edit;
 pub(crate) mod http;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use thiserror::Error;
 
+use self::edit::{add_patch, new_body, stamp, value_patch};
 use crate::clock::Clock;
 use crate::dice;
 use crate::faults::{Fault, Queued};
 use crate::google_health::subscribers::verify;
-use crate::google_health::{shape, types, webhook as google};
+use crate::google_health::{types, webhook as google};
 use crate::people::{Person, Profile, Provider};
 use crate::record::{Origin, Record};
 use crate::send::{Delivery, Notification, deliver, send};
@@ -110,6 +112,9 @@ pub struct Announcement {
     /// Google Health's operation DELETE instead of UPSERT; Withings has no such thing.
     #[serde(default)]
     pub delete: bool,
+    /// Withings' `appli` 46 only: `update`, `delete` or `unlink`.
+    #[serde(default)]
+    pub action: Option<String>,
 }
 
 impl Control {
@@ -318,6 +323,28 @@ impl Control {
         }
     }
 
+    /// The person disconnects the application at the provider. Withings says so (`appli` 46, `unlink`); Google does not.
+    ///
+    /// # Errors
+    /// Where the person does not exist.
+    pub async fn unlink(&self, provider: Provider, user_id: &str) -> Result<Vec<Delivery>, ControlError> {
+        self.who(provider, user_id)?;
+        let mut farewell = Vec::new();
+        if provider == Provider::Withings && self.world.state().grants.connected(provider, user_id) {
+            let (user_id, now) = (user_id.to_owned(), self.world.settings.clock.seconds());
+            let action = Some("unlink".to_owned());
+            let announcement =
+                Announcement { provider, user_id, topic: "46".to_owned(), start: now, end: now, delete: false, action };
+            farewell = self.notifications(&[announcement])?;
+        }
+        self.revoke(provider, user_id);
+        let mut deliveries = Vec::new();
+        for notification in &farewell {
+            deliveries.push(deliver(&self.world, notification).await);
+        }
+        Ok(deliveries)
+    }
+
     fn who(&self, provider: Provider, user_id: &str) -> Result<&Profile, ControlError> {
         self.world.person(provider, user_id).ok_or(ControlError::Person(provider.name()))
     }
@@ -342,8 +369,15 @@ impl Control {
         let announced = provider == Provider::Withings || types::find(&topic).is_some_and(|kind| kind.announced);
         let mut deliveries = Vec::new();
         if announced && self.world.state().grants.connected(provider, user_id) {
-            let announcement =
-                Announcement { provider, user_id: user_id.to_owned(), topic, start: window.0, end: window.1, delete };
+            let announcement = Announcement {
+                provider,
+                user_id: user_id.to_owned(),
+                topic,
+                start: window.0,
+                end: window.1,
+                delete,
+                action: None,
+            };
             for notification in self.notifications(&[announcement])? {
                 deliveries.push(deliver(&self.world, &notification).await);
             }
@@ -361,10 +395,11 @@ impl Control {
             if announcements.len() > 1 {
                 return Err(ControlError::Batch);
             }
-            self.who(first.provider, &first.user_id)?;
+            let who = self.who(first.provider, &first.user_id)?;
             let appli = first.topic.parse().map_err(|_| ControlError::Appli(first.topic.clone()))?;
+            let action = first.action.as_deref().unwrap_or("update");
             let targets = withings::targets(&self.world, &first.user_id, appli);
-            let made = targets.iter().map(|url| withings::notification(url, &first.user_id, appli, (first.start, first.end)));
+            let made = targets.iter().map(|url| withings::notification(url, who, appli, (first.start, first.end), action));
             return Ok(made.collect());
         }
         let mut made = Vec::new();
@@ -394,77 +429,4 @@ fn known(provider: Provider, stream: &str) -> Result<(), ControlError> {
     };
     let missing = || ControlError::Stream { provider: provider.name(), stream: stream.to_owned() };
     exists.then_some(()).ok_or_else(missing)
-}
-
-fn value_patch(provider: Provider, stream: &str, body: &Value, value: f64) -> Result<Value, ControlError> {
-    let none = || ControlError::NoValue(stream.to_owned());
-    if provider == Provider::Withings {
-        return data::main_value(stream, body, value).ok_or_else(none);
-    }
-    let kind = types::find(stream).ok_or_else(none)?;
-    let (field, whole) = kind.value.ok_or_else(none)?;
-    Ok(json!({kind.camel(): {field: number(value, whole)}}))
-}
-
-fn number(value: f64, whole: bool) -> Value {
-    if whole { json!((value.round() as i64).to_string()) } else { json!(value) }
-}
-
-/// The time of change, where the API shows one.
-fn stamp(provider: Provider, stream: &str, patch: &mut Value, now: i64) {
-    match (provider, stream) {
-        (Provider::Withings, _) => patch["modified"] = json!(now),
-        (_, "sleep" | "exercise") => patch[stream]["updateTime"] = json!(shape::stamp(now)),
-        _ => {}
-    }
-}
-
-/// Two merge patches in one. Unlike applying a patch, a null is kept: it still has to remove something later.
-fn add_patch(held: &mut Value, more: &Value) {
-    match (held, more) {
-        (Value::Object(held), Value::Object(more)) => {
-            for (name, change) in more {
-                add_patch(held.entry(name.clone()).or_insert(Value::Null), change);
-            }
-        }
-        (held, more) => *held = more.clone(),
-    }
-}
-
-fn new_body(who: &Profile, stream: &str, addition: &Addition, id: u64, now: i64) -> Result<Value, ControlError> {
-    let provider = who.person.provider;
-    let mut body = match &addition.content {
-        Content::Body(body) => body.clone(),
-        Content::Value(value) if provider == Provider::Withings && stream == "measures" => json!({
-            "attrib": 0, "date": addition.start, "category": 1, "deviceid": who.scale_id, "hash_deviceid": who.scale_id,
-            "measures": [{"value": (value * 1000.0).round() as i64, "type": 1, "unit": -3, "algo": 0, "fm": 3}],
-            "modelid": 6, "model": "Body Cardio", "comment": null,
-        }),
-        Content::Value(value) => {
-            let none = || ControlError::NoValue(stream.to_owned());
-            let kind = types::find(stream).filter(|_| provider == Provider::GoogleHealth).ok_or_else(none)?;
-            let (field, whole) = kind.value.ok_or_else(none)?;
-            let mut point = match kind.shape {
-                types::Shape::Interval => json!({"interval": shape::interval(who, addition.start, addition.end)}),
-                types::Shape::Sample => json!({"sampleTime": shape::sample(who, addition.start)}),
-                types::Shape::Daily => json!({"date": shape::date(who.date_of(addition.start))}),
-                _ => return Err(none()),
-            };
-            point[field] = number(*value, whole);
-            json!({"dataSource": shape::source(Origin::Band, "PASSIVELY_MEASURED"), kind.camel(): point})
-        }
-    };
-    let name = format!("users/{}/dataTypes/{stream}/dataPoints/{id}", who.person.user_id);
-    let defaults = match (provider, stream) {
-        (Provider::Withings, "measures") => json!({"grpid": id, "created": now, "modified": now}),
-        (Provider::Withings, _) => json!({"id": id, "modified": now}),
-        (_, "sleep" | "exercise") => json!({"name": name}),
-        _ => json!({}),
-    };
-    if let (Value::Object(fields), Value::Object(defaults)) = (&mut body, defaults) {
-        for (name, value) in defaults {
-            fields.entry(name).or_insert(value);
-        }
-    }
-    Ok(body)
 }

@@ -152,10 +152,14 @@ impl IntoResponse for Problem {
     }
 }
 
-pub(crate) fn fault(said: Said) -> Response {
-    match said {
-        Said::TooMany => Problem::exhausted().into_response(),
-        Said::Expired => Problem::unauthenticated().into_response(),
-        Said::Broken => Problem::new(500, "INTERNAL", "Internal error encountered.").into_response(),
+/// The OAuth host has an envelope of its own.
+pub(crate) fn fault(said: Said, oauth: bool) -> Response {
+    let plain = |code: StatusCode, error: &str| (code, Json(json!({"error": error}))).into_response();
+    match (said, oauth) {
+        (Said::TooMany, true) => plain(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
+        (Said::Broken, true) => plain(StatusCode::INTERNAL_SERVER_ERROR, "internal_failure"),
+        (Said::TooMany, false) => Problem::exhausted().into_response(),
+        (Said::Expired, _) => Problem::unauthenticated().into_response(),
+        (Said::Broken, false) => Problem::new(500, "INTERNAL", "Internal error encountered.").into_response(),
     }
 }

@@ -34,9 +34,9 @@ fn figures(day: &Day<'_>, factor: f64) -> Value {
     let (light, deep, rem) = (night.seconds(Stage::Light), night.seconds(Stage::Deep), night.seconds(Stage::Rem));
     let awake = night.seconds(Stage::Awake);
     let asleep = ((light + deep + rem) as f64 * factor).round() as i64;
-    let edge = |segment: Option<&Segment>| segment.map_or(0, |segment| segment.end - segment.start);
+    let edge = |part: Option<&Segment>| part.filter(|part| part.stage == Stage::Awake).map_or(0, |part| part.end - part.start);
     let (latency, after) = (edge(night.segments.first()), edge(night.segments.last()));
-    let wakes = night.segments.iter().filter(|part| part.stage == Stage::Awake).count().saturating_sub(2);
+    let wakes = night.segments.iter().filter(|part| part.stage == Stage::Awake).count().saturating_sub(1);
     let beats: Vec<i64> = (night.start..night.end).step_by(300).map(|at| day.bpm(at)).collect();
     let breaths = Dice::new(&[day.key, 41]).int(12, 17);
     json!({

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Call, Trouble};
-use crate::people::Provider;
+use crate::people::{Profile, Provider, instant};
 use crate::record::Record;
 use crate::send::Notification;
 use crate::world::World;
@@ -44,18 +44,33 @@ pub(crate) fn appli(record: &Record) -> i64 {
 }
 
 /// The post that tells of new, changed or withdrawn data in a window (epoch seconds). It never says which.
-pub(crate) fn notification(url: &str, user_id: &str, appli: i64, (start, end): (i64, i64)) -> Notification {
-    let body = form_urlencoded::Serializer::new(String::new())
-        .append_pair("userid", user_id)
-        .append_pair("appli", &appli.to_string())
-        .append_pair("startdate", &start.to_string())
-        .append_pair("enddate", &end.to_string())
-        .finish();
+///
+/// Events (a bed, an inflation, an electrocardiogram) carry a date, and changes of the account (46) an action.
+pub(crate) fn notification(url: &str, who: &Profile, appli: i64, (start, end): (i64, i64), action: &str) -> Notification {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("userid", &who.person.user_id).append_pair("appli", &appli.to_string());
+    match appli {
+        46 => {
+            form.append_pair("action", action);
+        }
+        50..=55 => {
+            // Both spellings of the date occur.
+            let date = if start % 2 == 0 {
+                start.to_string()
+            } else {
+                who.tz.to_datetime(instant(start)).strftime("%Y-%m-%d %H:%M:%S").to_string()
+            };
+            form.append_pair("date", &date).append_pair("deviceid", &who.watch_id);
+        }
+        _ => {
+            form.append_pair("startdate", &start.to_string()).append_pair("enddate", &end.to_string());
+        }
+    }
     Notification {
         provider: Provider::Withings,
         url: url.to_owned(),
         headers: vec![("content-type".into(), "application/x-www-form-urlencoded".into())],
-        body: body.into_bytes(),
+        body: form.finish().into_bytes(),
     }
 }
 

@@ -3,10 +3,11 @@
 mod admin;
 mod consumer;
 mod lease;
+pub mod partition;
 mod poller;
 mod producer;
 
-pub use admin::{Admin, Change};
+pub use admin::{Admin, Change, Wanted, catalogue};
 pub use consumer::{Consumer, ConsumerSettings};
 pub use lease::KafkaLease;
 pub use producer::Producer;

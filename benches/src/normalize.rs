@@ -1,0 +1,169 @@
+//! CPU-seconds per million raw records: `headwater process normalize` and the bare copy, interleaved on the same broker.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use headwater_schemas::topics;
+
+use crate::payload;
+use crate::process::{Cost, Subject};
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+const PARTITIONS: i32 = 12;
+
+/// Needs a running broker and registry: `set -a; eval "$(infra/local/up kafka registry)"; set +a`.
+#[derive(Args)]
+pub struct Normalize {
+    #[arg(long, env = "KAFKA_BOOTSTRAP")]
+    bootstrap: String,
+    #[arg(long, env = "SCHEMA_REGISTRY_URL")]
+    registry: String,
+    /// The `headwater` to measure, built with --release
+    #[arg(long, default_value = "target/release/headwater")]
+    headwater: PathBuf,
+    #[arg(long, default_value_t = 300_000)]
+    records: u64,
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+impl Normalize {
+    pub fn run(self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.headwater.exists(), "no {}: build it with cargo build --release --ignore-rust-version", self.headwater.display());
+        let folder = tempfile::tempdir()?;
+        let namespace = format!("bench-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
+        let config = folder.path().join("headwater.toml");
+        std::fs::write(&config, self.config(&namespace, folder.path()))?;
+        for arguments in [["topics", "apply"], ["schemas", "register"]] {
+            let done = self.command(&config).args(arguments).output()?;
+            anyhow::ensure!(done.status.success(), "headwater {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        }
+        let (bytes, raw) = (self.fill(&namespace)?, payload::topic(&namespace));
+        println!("{} raw records of {} bytes on average, {PARTITIONS} partitions, {} rounds", self.records, bytes / self.records, self.rounds);
+        println!("{:>8} {:>8} {:>14} {:>12} {:>12} {:>10}", "round", "subject", "cpu s/million", "wall s", "records/s", "peak MiB");
+        let (mut copies, mut normals) = (Vec::new(), Vec::new());
+        for round in 1..=self.rounds {
+            let to = format!("{namespace}.copy{round}");
+            self.create(&to)?;
+            let group = format!("{namespace}.copy{round}");
+            let copy = Subject::start(Command::new(std::env::current_exe()?).args(["copy", "--bootstrap", &self.bootstrap, "--from", &raw, "--to", &to, "--group", &group]))?;
+            copies.push(self.report(round, "copy", copy.until(Duration::from_secs(600), || Ok(self.total(&to)? >= self.records))?));
+
+            self.rewind(&format!("{namespace}.normalize"), &raw)?;
+            let observations = topics::OBSERVATION.name(&namespace, None);
+            let goal = self.total(&observations)? + self.records * 3;
+            let normalize = Subject::start(self.command(&config).args(["process", "normalize"]))?;
+            normals.push(self.report(round, "normalize", normalize.until(Duration::from_secs(600), || Ok(self.total(&observations)? >= goal))?));
+        }
+        let ratio = |of: fn(&Cost) -> f64| {
+            let mut ratios: Vec<f64> = copies.iter().zip(&normals).map(|(copy, normal)| of(copy) / of(normal)).collect();
+            ratios.sort_by(f64::total_cmp);
+            (ratios[0], ratios[ratios.len() / 2], ratios[ratios.len() - 1])
+        };
+        let (low, median, high) = ratio(|c| c.cpu_seconds);
+        println!("copy/normalize, CPU:  {median:.2}  ({low:.2} to {high:.2})   one record in is three observations out");
+        let (low, median, high) = ratio(|c| c.wall_seconds);
+        println!("copy/normalize, wall: {median:.2}  ({low:.2} to {high:.2})");
+        Ok(())
+    }
+
+    fn report(&self, round: usize, subject: &str, cost: Cost) -> Cost {
+        let million = self.records as f64 / 1e6;
+        println!(
+            "{round:>8} {subject:>8} {:>14.1} {:>12.1} {:>12.0} {:>10.0}",
+            cost.cpu_seconds / million,
+            cost.wall_seconds,
+            self.records as f64 / cost.wall_seconds,
+            cost.peak_mib
+        );
+        cost
+    }
+
+    fn config(&self, namespace: &str, folder: &std::path::Path) -> String {
+        format!(
+            "namespace = \"{namespace}\"\n[listen]\nops = \"127.0.0.1:0\"\n[kafka]\nbootstrap = \"{}\"\n[registry]\nurl = \"{}\"\n[topics]\nreplication_factor = 1\npartitions = {PARTITIONS}\n[telemetry]\nlog = \"warn\"\n[store]\nkind = \"sqlite\"\npath = \"{}\"\nkeys = \"bench:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"\n",
+            self.bootstrap,
+            self.registry,
+            folder.join("store.db").display()
+        )
+    }
+
+    fn command(&self, config: &std::path::Path) -> Command {
+        let mut command = Command::new(&self.headwater);
+        command.arg("--config").arg(config);
+        command
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap);
+        config
+    }
+
+    fn create(&self, topic: &str) -> anyhow::Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1));
+        let made = futures_executor(admin.create_topics([&new], &AdminOptions::new().operation_timeout(Some(TIMEOUT))))?;
+        made.into_iter().next().context("no answer")?.map_err(|(name, code)| anyhow::anyhow!("cannot create {name}: {code}"))?;
+        Ok(())
+    }
+
+    fn fill(&self, namespace: &str) -> anyhow::Result<u64> {
+        let producer: ThreadedProducer<DefaultProducerContext> =
+            self.client().set("linger.ms", "50").set("compression.codec", "lz4").set("partitioner", "murmur2_random").create()?;
+        let topic = payload::topic(namespace);
+        let schema_id = self.schema_id(&topic)?;
+        let mut bytes = 0;
+        for n in 0..self.records {
+            let (key, value) = payload::record(n, schema_id);
+            bytes += value.len() as u64;
+            let mut record = BaseRecord::to(&topic).key(&key).payload(&value);
+            while let Err((_, back)) = producer.send(record) {
+                record = back;
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        producer.flush(Duration::from_secs(60))?;
+        Ok(bytes)
+    }
+
+    /// The id the registry gave the raw schema, asked with the tool at hand.
+    fn schema_id(&self, topic: &str) -> anyhow::Result<u32> {
+        let answer = Command::new("curl").args(["-fsS", &format!("{}/subjects/{topic}-value/versions/latest", self.registry)]).output()?;
+        let json: serde_json::Value = serde_json::from_slice(&answer.stdout).context("the registry's answer")?;
+        u32::try_from(json["id"].as_u64().context("no id in the registry's answer")?).context("a schema id of 32 bits")
+    }
+
+    fn total(&self, topic: &str) -> anyhow::Result<u64> {
+        let consumer: BaseConsumer = self.client().create()?;
+        (0..PARTITIONS).try_fold(0, |sum, partition| {
+            let (low, high) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
+            Ok(sum + u64::try_from(high - low)?)
+        })
+    }
+
+    /// Puts the group back to the beginning.
+    fn rewind(&self, group: &str, topic: &str) -> anyhow::Result<()> {
+        let consumer: BaseConsumer = self.client().set("group.id", group).set("enable.auto.commit", "false").create()?;
+        let mut list = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            list.add_partition_offset(topic, partition, Offset::Offset(0))?;
+        }
+        consumer.commit(&list, rdkafka::consumer::CommitMode::Sync)?;
+        Ok(())
+    }
+}
+
+/// Runs one future to its end on this thread.
+fn futures_executor<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be built").block_on(future)
+}

@@ -1,0 +1,72 @@
+//! A child process and what it has cost, from the kernel's own accounting.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+/// Clock ticks per second of `/proc`: fixed at 100 on Linux.
+const TICKS: f64 = 100.0;
+
+pub struct Subject {
+    child: Child,
+    started: Instant,
+}
+
+/// What a subject has cost so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost {
+    pub cpu_seconds: f64,
+    pub wall_seconds: f64,
+    pub peak_mib: f64,
+}
+
+impl Subject {
+    pub fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let child = command.stdin(Stdio::null()).spawn().with_context(|| format!("cannot start {:?}", command.get_program()))?;
+        Ok(Self { child, started: Instant::now() })
+    }
+
+    pub fn cost(&self) -> anyhow::Result<Cost> {
+        let folder = format!("/proc/{}", self.child.id());
+        let stat = std::fs::read_to_string(format!("{folder}/stat"))?;
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |index: usize| -> anyhow::Result<f64> { Ok(fields.get(index).context("a short /proc/stat")?.parse()?) };
+        let status = std::fs::read_to_string(format!("{folder}/status"))?;
+        let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).and_then(|v| v.trim().split(' ').next()?.parse::<f64>().ok());
+        Ok(Cost {
+            cpu_seconds: (ticks(11)? + ticks(12)?) / TICKS,
+            wall_seconds: self.started.elapsed().as_secs_f64(),
+            peak_mib: peak.unwrap_or(0.0) / 1024.0,
+        })
+    }
+
+    /// Polls `done` until it says so, then reads the cost and ends the process.
+    pub fn until(mut self, timeout: Duration, mut done: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<Cost> {
+        while !done()? {
+            if let Some(status) = self.child.try_wait()? {
+                anyhow::bail!("the subject ended too early: {status}");
+            }
+            anyhow::ensure!(self.started.elapsed() < timeout, "the subject did not finish within {timeout:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let cost = self.cost()?;
+        self.stop();
+        Ok(cost)
+    }
+
+    fn stop(&mut self) {
+        // SIGTERM through the shell's kill: the standard library only knows SIGKILL, and a drained stop is part of the subject.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A JSON object, field by field: what is taken is understood, what is left over is told as unknown and never fatal.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use headwater_schemas::reading::Normalized;
+use headwater_schemas::reject::{Reject, code};
+use rust_decimal::Decimal;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::json;
+
+pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Fields<'a> {
+    /// Takes a field out. `null` is the same as absent, as proto3 JSON has it.
+    pub fn take(&mut self, name: &str) -> Option<&'a RawValue> {
+        let at = self.0.iter().position(|(given, _)| given == name)?;
+        let (_, value) = self.0.swap_remove(at);
+        (value.get() != "null").then_some(value)
+    }
+
+    /// Takes a field out that must be there.
+    ///
+    /// # Errors
+    /// `unexpected_shape` when it is not, or is none of the kind.
+    pub fn need<T: serde::Deserialize<'a>>(&mut self, name: &'static str) -> Result<T, Reject> {
+        self.read(name)?.ok_or_else(|| missing(name))
+    }
+
+    /// # Errors
+    /// `unexpected_shape` when the value is none of the kind.
+    pub fn read<T: serde::Deserialize<'a>>(&mut self, name: &str) -> Result<Option<T>, Reject> {
+        self.take(name).map(|raw| json::parse(raw.get().as_bytes()).map_err(|r| place(r, name))).transpose()
+    }
+
+    /// Text; empty is absent, as proto3 JSON has it.
+    ///
+    /// # Errors
+    /// `unexpected_shape` when it is no text.
+    pub fn text(&mut self, name: &str) -> Result<Option<Cow<'a, str>>, Reject> {
+        Ok(self.read::<Text>(name)?.map(|text| text.0).filter(|text| !text.is_empty()))
+    }
+
+    /// A word of an enumeration; `…_UNSPECIFIED` is absent.
+    ///
+    /// # Errors
+    /// `unexpected_shape` when it is no text.
+    pub fn word(&mut self, name: &str) -> Result<Option<Cow<'a, str>>, Reject> {
+        Ok(self.text(name)?.filter(|word| !word.ends_with("_UNSPECIFIED")))
+    }
+
+    /// A number at a path with dots, with the digits it was sent with.
+    ///
+    /// # Errors
+    /// `unexpected_shape` or `bad_number`.
+    pub fn decimal(&mut self, path: &str) -> Result<Option<Decimal>, Reject> {
+        if let Some((outer, inner)) = path.split_once('.') {
+            let Some(mut fields) = self.read::<Fields>(outer)? else { return Ok(None) };
+            return fields.decimal(inner).map_err(|r| r.under(outer));
+        }
+        let number = self.read::<json::Number>(path)?;
+        number.map(|number| number.decimal().map_err(|r| place(r, path))).transpose()
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_ref())
+    }
+
+    /// Tells what nobody took. `left` is known and has no place.
+    pub fn tell(self, of: &str, left: &[&str], out: &mut Normalized<'_>) {
+        for (name, _) in self.0.iter().filter(|(name, _)| !left.contains(&name.as_ref())) {
+            out.unknown(format!("{of} {}", label(name)));
+        }
+    }
+}
+
+/// A word of the payload that may be counted: names and enumeration words pass, anything else might be somebody's data.
+pub fn label(word: &str) -> &str {
+    let plain = word.len() <= 64 && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    if plain && word.starts_with(|c: char| c.is_ascii_alphabetic()) { word } else { "(not a name)" }
+}
+
+pub fn missing(name: &'static str) -> Reject {
+    Reject::new(code::UNEXPECTED_SHAPE, format!("missing field {name}")).at(name)
+}
+
+/// Line and column of a field's own parser count from the field's start and are of no use.
+fn place(mut reject: Reject, name: &str) -> Reject {
+    (reject.line, reject.column) = (None, None);
+    reject.under(name)
+}
+
+#[derive(serde::Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Take;
+        impl<'de> Visitor<'de> for Take {
+            type Value = Fields<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut list = Vec::new();
+                while let Some((name, value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+                    list.push((name.0, value));
+                }
+                Ok(Fields(list))
+            }
+        }
+        deserializer.deserialize_map(Take)
+    }
+}

@@ -1,0 +1,250 @@
+//! One TOML file, then the environment over it. Secrets may stand in files of their own: `client_secret_file` is read into `client_secret`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use figment::providers::{Env, Format as _, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::{log, registry, telemetry};
+
+/// Everything that can be configured. Unknown keys are errors.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// First word of all topics and groups.
+    #[serde(default = "namespace")]
+    pub namespace: String,
+    /// A stable name of this instance, unique in its group. With it, a restart moves no partition.
+    pub instance: Option<String>,
+    #[serde(default)]
+    pub listen: Listen,
+    pub kafka: log::kafka::Settings,
+    pub registry: registry::Settings,
+    pub store: StoreSettings,
+    #[serde(default)]
+    pub topics: TopicSettings,
+    #[serde(default)]
+    pub group: GroupSettings,
+    #[serde(default)]
+    pub telemetry: telemetry::Settings,
+    #[serde(default)]
+    pub ingest: headwater_ingest::settings::Ingest,
+    #[serde(default)]
+    pub providers: headwater_ingest::settings::Providers,
+    #[serde(default)]
+    pub sinks: SinkSettings,
+}
+
+fn namespace() -> String {
+    "headwater".into()
+}
+
+/// Addresses we listen on.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// Health and metrics of every role.
+    pub ops: String,
+    /// Webhooks.
+    pub receive: String,
+    pub api: String,
+    pub simulator: String,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { ops: "127.0.0.1:9464".into(), receive: "127.0.0.1:8080".into(), api: "127.0.0.1:8090".into(), simulator: "127.0.0.1:8100".into() }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, tag = "kind", rename_all = "snake_case")]
+pub enum StoreSettings {
+    /// One file, one process.
+    Sqlite { path: PathBuf, keys: SecretString },
+    /// ScyllaDB or Cassandra.
+    Scylla {
+        nodes: Vec<String>,
+        #[serde(default = "namespace")]
+        keyspace: String,
+        #[serde(default = "three")]
+        replication_factor: u32,
+        datacenter: Option<String>,
+        username: Option<String>,
+        password: Option<SecretString>,
+        /// Observations disappear this many days after they were written; never where absent.
+        ttl_days: Option<u32>,
+        /// `id:base64` of 32 bytes, the current key first, separated by commas.
+        keys: SecretString,
+    },
+}
+
+fn three() -> u32 {
+    3
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TopicSettings {
+    pub replication_factor: i32,
+    /// Instead of the catalogue's number.
+    pub partitions: Option<i32>,
+}
+
+impl Default for TopicSettings {
+    fn default() -> Self {
+        Self { replication_factor: 3, partitions: None }
+    }
+}
+
+/// Consumer groups.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GroupSettings {
+    /// Uses `instance` as the static member id.
+    pub static_membership: bool,
+    pub session_timeout_ms: u64,
+    /// How long a revoked partition's batch may take. Less than the session time-out.
+    pub drain_ms: u64,
+    /// Ends the process when it makes no progress for this long although there is something to do.
+    pub stall_ms: u64,
+    pub fetch_wait_ms: u64,
+    /// How long records wait for company between topics.
+    pub linger_ms: u64,
+}
+
+impl Default for GroupSettings {
+    fn default() -> Self {
+        Self { static_membership: false, session_timeout_ms: 30_000, drain_ms: 10_000, stall_ms: 120_000, fetch_wait_ms: 100, linger_ms: 25 }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SinkSettings {
+    pub eventhubs: Option<headwater_sinks::eventhubs::Settings>,
+}
+
+/// Secrets that may be given as a file's name.
+const SECRETS: &[&str] = &["password", "client_secret", "connection_string", "keys", "path_secret", "authorization", "verification_code"];
+
+/// Variables that only start with our prefix.
+const NOT_SETTINGS: &[&str] = &["CONFIG", "TEST_", "INFRA_"];
+
+impl Config {
+    /// Reads the file, then `HEADWATER_…` variables, `__` between levels: `HEADWATER_KAFKA__BOOTSTRAP`.
+    ///
+    /// # Errors
+    /// Names the key, where it stands, and what was expected.
+    pub fn load(file: &Path) -> anyhow::Result<Self> {
+        anyhow::ensure!(file.exists(), "no configuration file {}: give one with --config or HEADWATER_CONFIG", file.display());
+        let env = Env::prefixed("HEADWATER_").filter(|key| !NOT_SETTINGS.iter().any(|other| key.as_str().to_uppercase().starts_with(other))).split("__");
+        Self::extract(&Figment::new().merge(SecretFiles(Toml::file(file))).merge(env))
+    }
+
+    /// From a text instead of a file; the environment is not looked at.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        Self::extract(&Figment::new().merge(SecretFiles(Toml::string(text))))
+    }
+
+    fn extract(figment: &Figment) -> anyhow::Result<Self> {
+        let config: Self = figment.extract().map_err(|error| {
+            let wrong = error.into_iter().map(|e| describe(&e)).collect::<Vec<_>>().join("\n");
+            anyhow::anyhow!("configuration is wrong:\n{wrong}")
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+        anyhow::ensure!(word(&self.namespace), "namespace: expected lower-case letters, digits, - and _, not {:?}", self.namespace);
+        anyhow::ensure!(
+            self.group.drain_ms < self.group.session_timeout_ms,
+            "group.drain_ms: expected less than group.session_timeout_ms ({}), not {}",
+            self.group.session_timeout_ms,
+            self.group.drain_ms
+        );
+        anyhow::ensure!(!self.group.static_membership || self.instance.is_some(), "group.static_membership: expected `instance` to be set as well");
+        let known = || headwater_sources::ALL.iter().map(|s| s.profile().id).collect::<Vec<_>>().join(", ");
+        for provider in self.providers.keys() {
+            anyhow::ensure!(headwater_sources::by_id(provider).is_some(), "providers.{provider}: expected one of {}", known());
+        }
+        headwater_ingest::settings::validate(&self.ingest, &self.providers).map_err(|e| anyhow::anyhow!("{e}"))
+    }
+}
+
+/// `providers.x.poll_minutes: expected an array, found string (in headwater.toml)`, with no value quoted: it may be a secret.
+fn describe(error: &figment::Error) -> String {
+    let path = error.path.join(".");
+    let source = error.metadata.as_ref().map_or_else(String::new, |m| match &m.source {
+        Some(source) => format!(" (in {source})"),
+        None => format!(" (in {})", m.name),
+    });
+    let what = match &error.kind {
+        figment::error::Kind::InvalidType(found, expected) => format!("expected {expected}, found {}", kind(found)),
+        figment::error::Kind::InvalidValue(_, expected) => format!("expected {expected}"),
+        figment::error::Kind::UnknownField(field, allowed) => format!("unknown key {field}, expected one of {}", allowed.join(", ")),
+        figment::error::Kind::UnknownVariant(_, allowed) => format!("expected one of {}", allowed.join(", ")),
+        figment::error::Kind::MissingField(field) => format!("missing key {field}"),
+        other => other.to_string(),
+    };
+    if path.is_empty() { format!("  {what}{source}") } else { format!("  {path}: {what}{source}") }
+}
+
+fn kind(actual: &figment::error::Actual) -> &'static str {
+    use figment::error::Actual;
+    match actual {
+        Actual::Bool(_) => "a boolean",
+        Actual::Unsigned(_) | Actual::Signed(_) => "a number",
+        Actual::Float(_) => "a decimal number",
+        Actual::Str(_) | Actual::Char(_) => "a string",
+        Actual::Seq => "a list",
+        Actual::Map => "a table",
+        _ => "something else",
+    }
+}
+
+/// A provider whose `<secret>_file` keys are replaced by the file's content.
+struct SecretFiles<P>(P);
+
+impl<P: Provider> Provider for SecretFiles<P> {
+    fn metadata(&self) -> Metadata {
+        self.0.metadata()
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let mut data = self.0.data()?;
+        for dict in data.values_mut() {
+            read_files(dict).map_err(|e| figment::Error::from(format!("{e:#}")))?;
+        }
+        Ok(data)
+    }
+}
+
+fn read_files(dict: &mut Dict) -> anyhow::Result<()> {
+    for (key, value) in std::mem::take(dict) {
+        let secret = key.strip_suffix("_file").filter(|base| SECRETS.contains(base));
+        match (secret, value) {
+            (Some(base), Value::String(tag, path)) => {
+                let content = std::fs::read_to_string(&path).with_context(|| format!("{key}: cannot read {path}"))?;
+                dict.insert(base.to_owned(), Value::String(tag, content.trim_end_matches(['\r', '\n']).to_owned()));
+            }
+            (_, Value::Dict(tag, mut inner)) => {
+                read_files(&mut inner)?;
+                dict.insert(key, Value::Dict(tag, inner));
+            }
+            (_, value) => {
+                dict.insert(key, value);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Connections and their listing by shard. There is one writer per connection in practice (the worker that holds its lease); what two write
+//! at once is last-write-wins.
+
+use futures::try_join;
+use scylla::DeserializeRow;
+use scylla::statement::batch::{Batch, BatchStatement, BatchType};
+use scylla::statement::prepared::PreparedStatement;
+use uuid::Uuid;
+
+use super::{ScyllaStore, failed};
+use crate::rows::{Connection, ConnectionState, Listed};
+use crate::{Result, columns, shard};
+
+/// A connection is replaced as a whole, absent values included: rows are few and rarely written, so the tombstones of nulls do no harm.
+pub async fn put(store: &ScyllaStore, c: &Connection) -> Result<()> {
+    let statements = store.statements().await?;
+    let user = columns::seal_user(&store.keys, c)?;
+    let row = (
+        (c.id, &c.provider, user, &c.subjects, &c.zone, &c.scopes),
+        (c.state.as_str(), &c.reason, c.created_at, c.state_at, c.last_poll, c.next_poll),
+    );
+    let ((id, provider, user, subjects, zone, scopes), (state, reason, created_at, state_at, last_poll, next_poll)) = row;
+    let listed = (i32::from(shard(id)), id, provider, state, next_poll);
+    let whole = (id, provider, user, subjects, zone, scopes, state, reason, created_at, state_at, last_poll, next_poll);
+    let both = logged([&statements.put_listed, &statements.put_connection]);
+    store.session.batch(&both, (listed, whole)).await.map(drop).map_err(failed)
+}
+
+pub async fn get(store: &ScyllaStore, id: Uuid) -> Result<Option<Connection>> {
+    let row: Option<Whole> = store.first(&store.statements().await?.connection, (id,)).await?;
+    // An update of a connection that is not there leaves a row without provider.
+    let Some((row, provider, user)) = row.and_then(|mut row| Some((row.provider.take()?, row.provider_user.take()?)).map(|(p, u)| (row, p, u)))
+    else {
+        return Ok(None);
+    };
+    Ok(Some(Connection {
+        id,
+        provider,
+        provider_user: columns::open_user(&store.keys, id, &user)?,
+        subjects: row.subjects.unwrap_or_default(),
+        zone: row.zone,
+        scopes: row.scopes.unwrap_or_default(),
+        state: columns::state(row.state.as_deref().unwrap_or_default())?,
+        reason: row.reason,
+        created_at: row.created_at.unwrap_or_default(),
+        state_at: row.state_at.unwrap_or_default(),
+        last_poll: row.last_poll,
+        next_poll: row.next_poll,
+    }))
+}
+
+pub async fn list(store: &ScyllaStore, shard: u8, after: Option<Uuid>, limit: usize) -> Result<Vec<Listed>> {
+    type Row = (Uuid, Option<String>, Option<String>, Option<i64>);
+    let statements = store.statements().await?;
+    let mut listed = Vec::new();
+    let mut after = after;
+    // Rows without provider are skipped, so a page may need a second request.
+    while listed.len() < limit {
+        let ask = i32::try_from(limit - listed.len()).unwrap_or(i32::MAX);
+        let rows: Vec<Row> = match after {
+            None => store.all(&statements.list, (i32::from(shard), ask)).await?,
+            Some(after) => store.all(&statements.list_after, (i32::from(shard), after, ask)).await?,
+        };
+        let complete = i32::try_from(rows.len()).unwrap_or(i32::MAX) < ask;
+        after = rows.last().map(|row| row.0);
+        for (id, provider, state, next_poll) in rows {
+            if let (Some(provider), Some(state)) = (provider, state) {
+                listed.push(Listed { id, provider, state: columns::state(&state)?, next_poll });
+            }
+        }
+        if complete {
+            break;
+        }
+    }
+    Ok(listed)
+}
+
+/// Connections are never deleted, so nothing comes between asking whether there is one and updating it.
+pub async fn set_state(store: &ScyllaStore, id: Uuid, state: ConnectionState, why: Option<&str>, at: i64) -> Result<bool> {
+    let statements = store.statements().await?;
+    let known: Option<Whole> = store.first(&statements.connection, (id,)).await?;
+    if known.is_none_or(|row| row.provider.is_none()) {
+        return Ok(false);
+    }
+    let both = logged([&statements.set_listed_state, &statements.set_state]);
+    let values = ((state.as_str(), i32::from(shard(id)), id), (state.as_str(), why, at, id));
+    store.session.batch(&both, values).await.map_err(failed)?;
+    Ok(true)
+}
+
+/// Without a batch: this comes with every poll, and when only one of the two is written, the next poll writes both.
+pub async fn set_polled(store: &ScyllaStore, id: Uuid, at: i64, next_poll: i64) -> Result<()> {
+    let statements = store.statements().await?;
+    let listed = store.execute(&statements.set_listed_polled, (next_poll, i32::from(shard(id)), id));
+    let whole = store.execute(&statements.set_polled, (at, next_poll, id));
+    try_join!(listed, whole).map(drop)
+}
+
+#[derive(DeserializeRow)]
+struct Whole {
+    provider: Option<String>,
+    provider_user: Option<Vec<u8>>,
+    subjects: Option<Vec<String>>,
+    zone: Option<String>,
+    scopes: Option<Vec<String>>,
+    state: Option<String>,
+    reason: Option<String>,
+    created_at: Option<i64>,
+    state_at: Option<i64>,
+    last_poll: Option<i64>,
+    next_poll: Option<i64>,
+}
+
+/// Both or none: a connection that is not listed would never be polled.
+fn logged(statements: [&PreparedStatement; 2]) -> Batch {
+    let mut batch = Batch::new_with_statements(BatchType::Logged, statements.into_iter().cloned().map(BatchStatement::from).collect());
+    batch.set_is_idempotent(true);
+    batch
+}

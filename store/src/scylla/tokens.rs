@@ -1,0 +1,64 @@
+//! Token pairs, by compare-and-set on their generation.
+
+use uuid::Uuid;
+
+use super::ScyllaStore;
+use super::conditional::{ATTEMPTS, Outcome, conditional, pause};
+use crate::columns::{self, SealedTokens};
+use crate::rows::Tokens;
+use crate::{Result, Unavailable};
+
+pub async fn get(store: &ScyllaStore, id: Uuid) -> Result<Option<Tokens>> {
+    read(store, id).await?.map(|sealed| sealed.open(&store.keys, id)).transpose()
+}
+
+/// After an outcome that is unknown the row is read again. The sealed blob tells whose pair it is: a seal has a random nonce, so no other
+/// worker can have written the same bytes.
+pub async fn put(store: &ScyllaStore, id: Uuid, expected: Option<i64>, tokens: &Tokens) -> Result<bool> {
+    let (access, refresh) = columns::seal_tokens(&store.keys, id, tokens)?;
+    let statements = store.statements().await?;
+    let mut why = None;
+    for attempt in 0..ATTEMPTS {
+        let values = (&access, &refresh, tokens.expires_at, tokens.generation, id);
+        let outcome = match expected {
+            None => conditional(store, &statements.insert_tokens, values).await?,
+            Some(expected) => {
+                let (access, refresh, expires_at, generation, id) = values;
+                conditional(store, &statements.update_tokens, (access, refresh, expires_at, generation, id, expected)).await?
+            }
+        };
+        match outcome {
+            Outcome::Applied => return Ok(true),
+            Outcome::Refused if why.is_none() => return Ok(false),
+            Outcome::Refused => {}
+            Outcome::Unknown(error) => why = Some(error),
+        }
+        let stands = read(store, id).await?;
+        if stands.as_ref().is_some_and(|row| row.access == access) {
+            return Ok(true);
+        }
+        if stands.map(|row| row.generation) != expected {
+            return Ok(false);
+        }
+        pause(attempt).await;
+    }
+    Err(why.unwrap_or_else(|| Unavailable::new("cql: a token pair could not be written")))
+}
+
+pub async fn delete(store: &ScyllaStore, id: Uuid) -> Result<()> {
+    let mut why = None;
+    for attempt in 0..ATTEMPTS {
+        match conditional(store, &store.statements().await?.delete_tokens, (id,)).await? {
+            Outcome::Applied | Outcome::Refused => return Ok(()),
+            Outcome::Unknown(error) => why = Some(error),
+        }
+        pause(attempt).await;
+    }
+    Err(why.unwrap_or_else(|| Unavailable::new("cql: a token pair could not be deleted")))
+}
+
+async fn read(store: &ScyllaStore, id: Uuid) -> Result<Option<SealedTokens>> {
+    let statement = &store.statements().await?.tokens;
+    let row: Option<(Vec<u8>, Option<Vec<u8>>, Option<i64>, i64)> = store.first(statement, (id,)).await?;
+    Ok(row.map(|(access, refresh, expires_at, generation)| SealedTokens { access, refresh, expires_at, generation }))
+}
