@@ -90,7 +90,7 @@ impl Normalize {
 
     fn config(&self, namespace: &str, folder: &std::path::Path) -> String {
         format!(
-            "namespace = \"{namespace}\"\n[listen]\nops = \"127.0.0.1:0\"\n[kafka]\nbootstrap = \"{}\"\n[registry]\nurl = \"{}\"\n[topics]\nreplication_factor = 1\npartitions = {PARTITIONS}\n[telemetry]\nlog = \"warn\"\n[store]\nkind = \"sqlite\"\npath = \"{}\"\nkeys = \"bench:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"\n",
+            "namespace = \"{namespace}\"\n[listen]\nops = \"127.0.0.1:0\"\n[kafka]\nbootstrap = \"{}\"\n[registry]\nurl = \"{}\"\n[topics]\nreplication_factor = 1\npartitions = {PARTITIONS}\n[telemetry]\nlog = \"warn\"\n[store]\nkeys = \"bench:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"\n[store.sqlite]\npath = \"{}\"\n",
             self.bootstrap,
             self.registry,
             folder.join("store.db").display()

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_store::Store;
-use headwater_store::scylla::ScyllaStore;
+use headwater_store::scylla::{self, ScyllaStore};
 use headwater_store::seal::Keyring;
 use headwater_store::sqlite::SqliteStore;
 use secrecy::ExposeSecret as _;
 
-use crate::config::{Config, StoreSettings};
+use crate::config::Config;
 use crate::log::kafka::Producer;
 use crate::registry::Registry;
 
@@ -65,25 +65,25 @@ impl App {
 
     /// One try: settings that are wrong are an error at once, a store that does not answer is worth another try.
     async fn open_store(&self) -> anyhow::Result<Result<Arc<dyn Store>, headwater_store::Unavailable>> {
-        let keyring = |keys: &secrecy::SecretString| Keyring::parse(keys.expose_secret()).map_err(|e| anyhow::anyhow!("store.keys: {e}"));
-        match &self.config.store {
-            StoreSettings::Sqlite { path, keys } => {
-                let opened = SqliteStore::open(path, keyring(keys)?).await;
-                Ok(opened.map(|store| Arc::new(store) as Arc<dyn Store>))
-            }
-            StoreSettings::Scylla { nodes, keyspace, replication_factor, datacenter, username, password, ttl_days, keys } => {
-                let settings = headwater_store::scylla::Settings {
-                    nodes: nodes.clone(),
-                    keyspace: keyspace.clone(),
-                    replication_factor: *replication_factor,
-                    datacenter: datacenter.clone(),
-                    username: username.clone(),
-                    password: password.clone(),
-                    ttl_days: *ttl_days,
-                };
-                let opened = ScyllaStore::connect(settings, keyring(keys)?).await;
-                Ok(opened.map(|store| Arc::new(store) as Arc<dyn Store>))
-            }
+        let settings = &self.config.store;
+        let keys = Keyring::parse(settings.keys.expose_secret()).map_err(|e| anyhow::anyhow!("store.keys: {e}"))?;
+        if let Some(sqlite) = &settings.sqlite {
+            let opened = SqliteStore::open(&sqlite.path, keys).await;
+            return Ok(opened.map(|store| Arc::new(store) as Arc<dyn Store>));
         }
+        let cluster = settings.scylla.as_ref().ok_or_else(|| anyhow::anyhow!("store: expected [store.scylla] or [store.sqlite]"))?;
+        let settings = scylla::Settings {
+            nodes: cluster.nodes.clone(),
+            keyspace: cluster.keyspace.clone(),
+            replication_factor: cluster.replication_factor,
+            datacenter: cluster.datacenter.clone(),
+            user: cluster.username.clone(),
+            password: cluster.password.clone(),
+            tls: cluster.ca_file.clone().map(|file| scylla::Tls { ca_file: Some(file) }),
+            ttl_days: cluster.ttl_days,
+            consistency: scylla::Consistency::default(),
+        };
+        let opened = ScyllaStore::connect(settings, keys).await;
+        Ok(opened.map(|store| Arc::new(store) as Arc<dyn Store>))
     }
 }

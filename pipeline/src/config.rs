@@ -32,11 +32,13 @@ pub struct Config {
     #[serde(default)]
     pub telemetry: telemetry::Settings,
     #[serde(default)]
-    pub ingest: headwater_ingest::settings::Ingest,
+    pub ingest: headwater_ingest::settings::IngestSettings,
     #[serde(default)]
     pub providers: headwater_ingest::settings::Providers,
     #[serde(default)]
     pub sinks: SinkSettings,
+    #[serde(default)]
+    pub api: ApiSettings,
 }
 
 fn namespace() -> String {
@@ -61,26 +63,46 @@ impl Default for Listen {
     }
 }
 
+/// `[store]` with either `[store.scylla]` or `[store.sqlite]`.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, tag = "kind", rename_all = "snake_case")]
-pub enum StoreSettings {
-    /// One file, one process.
-    Sqlite { path: PathBuf, keys: SecretString },
-    /// ScyllaDB or Cassandra.
-    Scylla {
-        nodes: Vec<String>,
-        #[serde(default = "namespace")]
-        keyspace: String,
-        #[serde(default = "three")]
-        replication_factor: u32,
-        datacenter: Option<String>,
-        username: Option<String>,
-        password: Option<SecretString>,
-        /// Observations disappear this many days after they were written; never where absent.
-        ttl_days: Option<u32>,
-        /// `id:base64` of 32 bytes, the current key first, separated by commas.
-        keys: SecretString,
-    },
+#[serde(deny_unknown_fields)]
+pub struct StoreSettings {
+    /// `id:base64` of 32 bytes, the current key first, separated by commas. `headwater store new-key` makes one.
+    pub keys: SecretString,
+    pub scylla: Option<ScyllaSettings>,
+    pub sqlite: Option<SqliteSettings>,
+}
+
+/// One file, one process.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SqliteSettings {
+    pub path: PathBuf,
+}
+
+/// ScyllaDB or Cassandra.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScyllaSettings {
+    /// `host:port` of some nodes; the others are found.
+    pub nodes: Vec<String>,
+    #[serde(default = "namespace")]
+    pub keyspace: String,
+    #[serde(default = "three")]
+    pub replication_factor: u32,
+    /// Only nodes of this datacenter are asked.
+    #[serde(default = "datacenter")]
+    pub datacenter: String,
+    pub username: Option<String>,
+    pub password: Option<SecretString>,
+    /// PEM file of the authorities to trust; turns TLS on.
+    pub ca_file: Option<PathBuf>,
+    /// Observations disappear this many days after they were written; never where absent.
+    pub ttl_days: Option<u32>,
+}
+
+fn datacenter() -> String {
+    "datacenter1".into()
 }
 
 fn three() -> u32 {
@@ -129,8 +151,16 @@ pub struct SinkSettings {
     pub eventhubs: Option<headwater_sinks::eventhubs::Settings>,
 }
 
+/// The reading side.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiSettings {
+    /// Whoever has it may read. The `api` role does not start without.
+    pub token: Option<SecretString>,
+}
+
 /// Secrets that may be given as a file's name.
-const SECRETS: &[&str] = &["password", "client_secret", "connection_string", "keys", "path_secret", "authorization", "verification_code"];
+const SECRETS: &[&str] = &["password", "client_secret", "connection_string", "keys", "path_secret", "authorization", "verification_code", "token"];
 
 /// Variables that only start with our prefix.
 const NOT_SETTINGS: &[&str] = &["CONFIG", "TEST_", "INFRA_"];
@@ -173,6 +203,10 @@ impl Config {
             self.group.drain_ms
         );
         anyhow::ensure!(!self.group.static_membership || self.instance.is_some(), "group.static_membership: expected `instance` to be set as well");
+        anyhow::ensure!(
+            self.store.scylla.is_some() != self.store.sqlite.is_some(),
+            "store: expected exactly one of [store.scylla] and [store.sqlite]"
+        );
         let known = || headwater_sources::ALL.iter().map(|s| s.profile().id).collect::<Vec<_>>().join(", ");
         for provider in self.providers.keys() {
             anyhow::ensure!(headwater_sources::by_id(provider).is_some(), "providers.{provider}: expected one of {}", known());

@@ -1,8 +1,6 @@
 //! Every metric and span name of the product, logs, traces, and the page that shows them. Labels come from closed sets; nothing about a person
 //! is ever a label, a log field or a span attribute.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
@@ -40,7 +38,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { log_format: "text".into(), log: "info,nisshi=off,rama=off,libsql=warn".into(), otlp_endpoint: None }
+        Self { log_format: "text".into(), log: "info,nisshi=off,rama=off,libsql=warn,scylla=warn".into(), otlp_endpoint: None }
     }
 }
 
@@ -90,6 +88,6 @@ pub fn batch(worker: &'static str, taken: usize, made: usize) {
 
 /// How old the newest polled record is. `at` is its timestamp in milliseconds.
 pub fn age(group: &str, at: i64) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
+    let now = jiff::Timestamp::now().as_millisecond();
     metrics::gauge!(AGE, "group" => group.to_owned()).set((now - at).max(0) as f64 / 1000.0);
 }

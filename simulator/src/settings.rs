@@ -58,6 +58,18 @@ pub struct WebhookTargets {
     pub google_health_authorization: String,
 }
 
+impl WebhookTargets {
+    /// Every provider's route under one base (`http://host/webhooks`), with the secret path segment of those that do not sign and the
+    /// `Authorization` value of those that send one.
+    pub fn under(base: &str, path_secret: &str, authorization: &str) -> Self {
+        Self {
+            withings: format!("{base}/withings/{path_secret}"),
+            google_health: format!("{base}/google_health"),
+            google_health_authorization: authorization.to_owned(),
+        }
+    }
+}
+
 /// Credentials and lifetimes of tokens.
 #[derive(Clone, Debug)]
 pub struct OAuth {

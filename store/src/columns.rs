@@ -66,7 +66,8 @@ fn component(c: &Component<'_>) -> Value {
     if let Some(value) = c.value {
         map.insert("value".into(), value.into());
     }
-    let texts = [("value_text", c.value_text), ("unit", c.unit), ("value_code", c.value_code), ("absent_reason", c.absent_reason)];
+    let texts =
+        [("value_text", c.value_text), ("unit", c.unit), ("value_code", c.value_code), ("absent_reason", c.absent_reason)];
     for (name, text) in texts.into_iter().filter_map(|(name, text)| text.map(|t| (name, t))) {
         map.insert(name.into(), text.into());
     }
@@ -82,10 +83,12 @@ fn token(id: Uuid, kind: Kind, generation: i64) -> Place {
 }
 
 fn seal(keys: &Keyring, place: &Place, secret: &SecretString) -> Result<Vec<u8>> {
-    keys.seal(place, secret).map_err(|e| Unavailable::new(format!("{} of a connection in {}: {e}", place.kind.as_str(), place.table)))
+    keys.seal(place, secret)
+        .map_err(|e| Unavailable::new(format!("{} of a connection in {}: {e}", place.kind.as_str(), place.table)))
 }
 
 fn open(keys: &Keyring, place: &Place, blob: &[u8]) -> Result<SecretString> {
-    keys.open(place, blob)
-        .map_err(|e| Unavailable::new(format!("{} of connection {} in {}: {e}", place.kind.as_str(), place.connection, place.table)))
+    keys.open(place, blob).map_err(|e| {
+        Unavailable::new(format!("{} of connection {} in {}: {e}", place.kind.as_str(), place.connection, place.table))
+    })
 }

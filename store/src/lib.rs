@@ -16,7 +16,10 @@ use headwater_schemas::device::Device;
 use headwater_schemas::observation::Observation;
 use uuid::Uuid;
 
-pub use rows::{Connection, ConnectionState, Cursor, Lease, Listed, ObservationPage, ObservationQuery, StoredDevice, StoredObservation, Tokens};
+pub use rows::{
+    Connection, ConnectionState, Cursor, Lease, Listed, ObservationPage, ObservationQuery, StoredDevice, StoredObservation,
+    Tokens,
+};
 
 /// The store cannot be reached or did not answer in time. Everything else is a bug and says so in `why`.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -115,7 +115,9 @@ impl Keyring {
                 return Err(BadKeys::Twice { position });
             }
             let bytes = Zeroizing::new(STANDARD.decode(secret).map_err(|_| BadKeys::NotBase64 { position })?);
-            let key = Zeroizing::new(<[u8; KEY]>::try_from(bytes.as_slice()).map_err(|_| BadKeys::Length { position, length: bytes.len() })?);
+            let key = Zeroizing::new(
+                <[u8; KEY]>::try_from(bytes.as_slice()).map_err(|_| BadKeys::Length { position, length: bytes.len() })?,
+            );
             keys.push(Key::new(id, &key));
         }
         if keys.is_empty() { Err(BadKeys::None) } else { Ok(Self { keys: keys.into() }) }

@@ -3,7 +3,7 @@
 mod dead;
 mod normalize;
 mod schemas;
-mod store;
+pub mod store;
 mod streams;
 mod tail;
 mod topics;
@@ -97,6 +97,10 @@ impl Cli {
             Command::Streams(command) => return command.run().map(|()| ExitCode::SUCCESS),
             #[cfg(feature = "embedded")]
             Command::Dev(command) => return block_on(command.run()),
+            Command::Store(store::StoreCommand::NewKey { id }) => {
+                println!("{}", store::new_key(&id));
+                return Ok(ExitCode::SUCCESS);
+            }
             _ => {}
         }
         let config = Config::load(&self.config)?;

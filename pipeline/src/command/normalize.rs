@@ -1,6 +1,6 @@
 //! `headwater normalize`: what a payload comes to, without any server. For people who debug one.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -12,6 +12,9 @@ use headwater_schemas::raw::{Lane, Origin, Raw};
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Outbox, Position, ids};
 use uuid::Uuid;
+
+/// A file tells nothing of when it was fetched; taken as long ago finished, so that every day in it counts as over (the year 2096).
+const AFTERWARDS: i64 = 4_000_000_000_000_000;
 
 /// Map provider payloads to FHIR R4 resources, one per line on stdout.
 ///
@@ -77,7 +80,7 @@ impl Normalize {
             stream: &self.stream,
             lane: Lane::Live,
             origin: Origin::Upload,
-            fetched_at: 0,
+            fetched_at: AFTERWARDS,
             window_start: None,
             window_end: None,
             request: None,

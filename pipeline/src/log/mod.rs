@@ -110,7 +110,7 @@ pub trait Log: Send + Sync {
 
 /// The right to one partition.
 #[async_trait]
-pub trait Lease: Send {
+pub trait Lease: Send + Sync {
     /// The next batch; `None` when the partition is revoked, lost or being drained.
     async fn next(&mut self) -> Option<Batch>;
     /// Lets the group's offset pass the batch.

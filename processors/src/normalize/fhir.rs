@@ -60,7 +60,7 @@ pub(super) fn render(
         o.nested("subject", |s| {
             s.plain("reference", format_args!("Patient/{}", raw.subject_id));
         });
-        effective(o, &reading.effective);
+        effective(o, reading);
         value(o, measure, &reading.value);
         if let Some(text) = method(reading) {
             o.nested("method", |m| {
@@ -136,13 +136,24 @@ fn zone_tag(origin: OffsetOrigin) -> Option<&'static str> {
     }
 }
 
-fn effective(o: &mut Json<'_>, effective: &Effective) {
-    match effective {
-        Effective::At(at) => o.plain("effectiveDateTime", DateTime(*at)),
-        Effective::During(start, end) => o.nested("effectivePeriod", |p| {
+fn effective(o: &mut Json<'_>, reading: &Reading<'_>) {
+    match (&reading.effective, whole_day(reading)) {
+        (_, Some(day)) => o.nested("effectivePeriod", |p| {
+            p.plain("start", day).plain("end", day);
+        }),
+        (Effective::At(at), None) => o.plain("effectiveDateTime", DateTime(*at)),
+        (Effective::During(start, end), None) => o.nested("effectivePeriod", |p| {
             p.plain("start", DateTime(*start)).plain("end", DateTime(*end));
         }),
     };
+}
+
+/// A calendar day of a person whose offset is not known: said as a day, because its midnights would be false.
+fn whole_day<'r>(reading: &'r Reading<'_>) -> Option<&'r str> {
+    const DAY: i64 = 86_400_000_000;
+    let Effective::During(start, end) = reading.effective else { return None };
+    let unknown = start.offset.is_none() && start.micros % DAY == 0 && end.micros - start.micros == DAY;
+    reading.local_date.as_deref().filter(|_| unknown)
 }
 
 fn value(o: &mut Json<'_>, measure: &Measure, value: &Value<'_>) {

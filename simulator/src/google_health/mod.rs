@@ -30,6 +30,8 @@ pub(crate) fn routes(world: Shared) -> Router {
         .route("/google_health/token", post(oauth::token))
         .route("/google_health/revoke", post(oauth::revoke))
         .route("/google_health/webhooks_public_keyset.json", get(keyset))
+        // The path it has on the provider's own host.
+        .route("/google_health/googlehealthapi/webhooks/webhooks_public_keyset.json", get(keyset))
         .route("/google_health/v4/users/{user}/identity", get(identity))
         .route("/google_health/v4/users/{user}/dataTypes/{kind}/dataPoints", get(list::list))
         .route("/google_health/v4/users/{user}/dataTypes/{kind}/dataPoints:reconcile", get(list::reconcile))

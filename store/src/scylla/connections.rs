@@ -29,7 +29,8 @@ pub async fn put(store: &ScyllaStore, c: &Connection) -> Result<()> {
 pub async fn get(store: &ScyllaStore, id: Uuid) -> Result<Option<Connection>> {
     let row: Option<Whole> = store.first(&store.statements().await?.connection, (id,)).await?;
     // An update of a connection that is not there leaves a row without provider.
-    let Some((row, provider, user)) = row.and_then(|mut row| Some((row.provider.take()?, row.provider_user.take()?)).map(|(p, u)| (row, p, u)))
+    let Some((row, provider, user)) =
+        row.and_then(|mut row| Some((row.provider.take()?, row.provider_user.take()?)).map(|(p, u)| (row, p, u)))
     else {
         return Ok(None);
     };
@@ -113,7 +114,8 @@ struct Whole {
 
 /// Both or none: a connection that is not listed would never be polled.
 fn logged(statements: [&PreparedStatement; 2]) -> Batch {
-    let mut batch = Batch::new_with_statements(BatchType::Logged, statements.into_iter().cloned().map(BatchStatement::from).collect());
+    let mut batch =
+        Batch::new_with_statements(BatchType::Logged, statements.into_iter().cloned().map(BatchStatement::from).collect());
     batch.set_is_idempotent(true);
     batch
 }

@@ -13,7 +13,9 @@ pub async fn write(store: &ScyllaStore, rows: &[Device<'_>]) -> Result<()> {
     let statement = &store.statements().await?.put_device;
     let mut writes = Vec::with_capacity(rows.len());
     for d in rows {
-        writes.push(async move { store.execute(statement, (d.subject_id, d.id, DeviceBody::of(d), d.version)).await.map(drop) }.boxed());
+        writes.push(
+            async move { store.execute(statement, (d.subject_id, d.id, DeviceBody::of(d), d.version)).await.map(drop) }.boxed(),
+        );
     }
     in_flight(writes).await
 }

@@ -14,13 +14,18 @@ pub async fn take(store: &ScyllaStore, name: &str, owner: Uuid, now: i64, until:
     let statements = store.statements().await?;
     let mut why: Option<Unavailable> = None;
     for attempt in 0..ATTEMPTS {
-        let stands = read(store, name).await?;
-        let fence = match stands {
-            // After an attempt of unknown outcome: it was applied.
-            Some(row) if why.is_some() && row.owner == owner && row.until == until => {
-                return Ok(Some(Lease { name: name.to_owned(), owner, fence: row.fence }));
+        let stands = match read(store, name).await {
+            Ok(stands) => stands,
+            Err(error) if why.is_none() => return Err(error),
+            Err(error) => {
+                why = Some(error);
+                pause(attempt).await;
+                continue;
             }
+        };
+        let fence = match stands {
             Some(row) if row.until > now && row.owner != owner => return Ok(None),
+            // Our own: a renewal, or what an attempt of unknown outcome left. Either way the fence is right.
             Some(row) if row.until > now => row.fence,
             Some(row) => row.fence + 1,
             None => 1,

@@ -104,7 +104,8 @@ async fn write_months(store: &ScyllaStore, partitions: impl Iterator<Item = Part
         return Ok(());
     }
     let statement = &store.statements().await?.put_month;
-    let writes = missing.iter().map(|&partition| async move { store.execute(statement, partition).await.map(drop) }.boxed()).collect();
+    let writes =
+        missing.iter().map(|&partition| async move { store.execute(statement, partition).await.map(drop) }.boxed()).collect();
     in_flight(writes).await?;
     let mut months = store.months.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     missing.into_iter().for_each(|partition| months.remember(partition));

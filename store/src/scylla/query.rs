@@ -46,7 +46,13 @@ pub async fn page(store: &ScyllaStore, query: &ObservationQuery) -> Result<Obser
     Ok(ObservationPage { rows, next })
 }
 
-pub async fn latest(store: &ScyllaStore, subject_id: &str, data_types: &[&str], now: i64, back: u32) -> Result<Vec<StoredObservation>> {
+pub async fn latest(
+    store: &ScyllaStore,
+    subject_id: &str,
+    data_types: &[&str],
+    now: i64,
+    back: u32,
+) -> Result<Vec<StoredObservation>> {
     let this = month::of(now);
     let months = months(store, subject_id, month::before(this, back), this).await?;
     let mut asked = Vec::with_capacity(data_types.len());
@@ -66,7 +72,13 @@ pub async fn count(store: &ScyllaStore) -> Result<u64> {
     counted.await.map_err(|_| crate::Unavailable::new("cql: the scan of observations broke off"))
 }
 
-async fn latest_of(store: &ScyllaStore, subject_id: &str, data_type: &str, now: i64, months: &[i32]) -> Result<Option<StoredObservation>> {
+async fn latest_of(
+    store: &ScyllaStore,
+    subject_id: &str,
+    data_type: &str,
+    now: i64,
+    months: &[i32],
+) -> Result<Option<StoredObservation>> {
     for &month in months {
         let part = Part { subject_id, month, data_type, from: i64::MIN, to: now.saturating_add(1), after: None };
         if let Some(row) = part.read(store, 1, |row| row.status != columns::WITHDRAWN).await?.pop() {
@@ -98,7 +110,12 @@ impl Part<'_> {
     ///
     /// Rows are in descending start and, within one start, ascending id. CQL cannot ask for "after (start, id)" in such an order, so a
     /// position is passed in two steps: the rest of its start, then everything below it.
-    async fn read(&self, store: &ScyllaStore, want: usize, keep: impl Fn(&StoredObservation) -> bool) -> Result<Vec<StoredObservation>> {
+    async fn read(
+        &self,
+        store: &ScyllaStore,
+        want: usize,
+        keep: impl Fn(&StoredObservation) -> bool,
+    ) -> Result<Vec<StoredObservation>> {
         let (mut after, mut below) = (self.after, self.to);
         let mut out = Vec::new();
         let mut ask = want.min(CHUNK);
@@ -126,7 +143,13 @@ impl Part<'_> {
         }
     }
 
-    async fn ask(&self, store: &ScyllaStore, after: Option<(i64, Uuid)>, below: i64, ask: usize) -> Result<Vec<(i64, Uuid, StoredBody)>> {
+    async fn ask(
+        &self,
+        store: &ScyllaStore,
+        after: Option<(i64, Uuid)>,
+        below: i64,
+        ask: usize,
+    ) -> Result<Vec<(i64, Uuid, StoredBody)>> {
         let statements = store.statements().await?;
         // At most CHUNK.
         let ask = ask as i32;

@@ -33,12 +33,12 @@ pub async fn put(store: &ScyllaStore, id: Uuid, expected: Option<i64>, tokens: &
             Outcome::Refused => {}
             Outcome::Unknown(error) => why = Some(error),
         }
-        let stands = read(store, id).await?;
-        if stands.as_ref().is_some_and(|row| row.access == access) {
-            return Ok(true);
-        }
-        if stands.map(|row| row.generation) != expected {
-            return Ok(false);
+        match read(store, id).await {
+            Ok(Some(row)) if row.access == access => return Ok(true),
+            Ok(stands) if stands.as_ref().map(|row| row.generation) != expected => return Ok(false),
+            // Not applied yet: trying again is safe, as the condition is the same.
+            Ok(_) => {}
+            Err(error) => why = Some(error),
         }
         pause(attempt).await;
     }
@@ -58,7 +58,8 @@ pub async fn delete(store: &ScyllaStore, id: Uuid) -> Result<()> {
 }
 
 async fn read(store: &ScyllaStore, id: Uuid) -> Result<Option<SealedTokens>> {
+    type Row = (Vec<u8>, Option<Vec<u8>>, Option<i64>, i64);
     let statement = &store.statements().await?.tokens;
-    let row: Option<(Vec<u8>, Option<Vec<u8>>, Option<i64>, i64)> = store.first(statement, (id,)).await?;
+    let row: Option<Row> = store.first(statement, (id,)).await?;
     Ok(row.map(|(access, refresh, expires_at, generation)| SealedTokens { access, refresh, expires_at, generation }))
 }

@@ -11,7 +11,8 @@ use crate::{Result, Unavailable, columns};
 const PUT: &str = "INSERT OR REPLACE INTO connections
     (id, shard, provider, provider_user, subjects, zone, scopes, state, reason, created_at, state_at, last_poll, next_poll)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-const GET: &str = "SELECT provider, provider_user, subjects, zone, scopes, state, reason, created_at, state_at, last_poll, next_poll
+const GET: &str =
+    "SELECT provider, provider_user, subjects, zone, scopes, state, reason, created_at, state_at, last_poll, next_poll
     FROM connections WHERE id = ?1";
 const LIST: &str = "SELECT id, provider, state, next_poll FROM connections WHERE shard = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
 

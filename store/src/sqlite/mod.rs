@@ -186,7 +186,12 @@ async fn all<T>(handle: &Handle, sql: &str, params: impl IntoParams, read: impl 
 }
 
 /// The first row, if any. The statement is run to its end all the same, so that what it writes is written.
-async fn first<T>(handle: &Handle, sql: &str, params: impl IntoParams, read: impl Fn(&Row) -> libsql::Result<T>) -> Result<Option<T>> {
+async fn first<T>(
+    handle: &Handle,
+    sql: &str,
+    params: impl IntoParams,
+    read: impl Fn(&Row) -> libsql::Result<T>,
+) -> Result<Option<T>> {
     Ok(all(handle, sql, params, read).await?.into_iter().next())
 }
 

@@ -68,7 +68,13 @@ pub async fn page(handle: &Handle, query: &ObservationQuery) -> Result<Observati
     Ok(ObservationPage { rows, next })
 }
 
-pub async fn latest(handle: &Handle, subject_id: &str, data_types: &[&str], now: i64, months: u32) -> Result<Vec<StoredObservation>> {
+pub async fn latest(
+    handle: &Handle,
+    subject_id: &str,
+    data_types: &[&str],
+    now: i64,
+    months: u32,
+) -> Result<Vec<StoredObservation>> {
     let from = month::start(month::before(month::of(now), months));
     let sql = format!(
         "SELECT {STORED} FROM observations WHERE subject_id = ?1 AND data_type = ?2 AND start_at >= ?3 AND start_at <= ?4 AND status <> ?5

@@ -9,7 +9,10 @@ use crate::rows::Cursor;
 
 pub async fn cursor(handle: &Handle, id: Uuid, stream: &str) -> Result<Option<Cursor>> {
     let sql = "SELECT fetched_to, history_from FROM cursors WHERE id = ?1 AND stream = ?2";
-    first(handle, sql, params![id.into_bytes().to_vec(), stream], |row| Ok(Cursor { fetched_to: row.get(0)?, history_from: row.get(1)? })).await
+    first(handle, sql, params![id.into_bytes().to_vec(), stream], |row| {
+        Ok(Cursor { fetched_to: row.get(0)?, history_from: row.get(1)? })
+    })
+    .await
 }
 
 pub async fn put_cursor(handle: &Handle, id: Uuid, stream: &str, cursor: &Cursor) -> Result<()> {

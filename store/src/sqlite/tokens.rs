@@ -4,10 +4,10 @@ use libsql::{Connection as Handle, params};
 use uuid::Uuid;
 
 use super::{execute, first};
+use crate::Result;
 use crate::columns::{self, SealedTokens};
 use crate::rows::{Lease, Tokens};
 use crate::seal::Keyring;
-use crate::Result;
 
 /// A renewal of a running lease keeps its fence; whoever takes a free one gets the next.
 const LEASE: &str = "INSERT INTO leases (name, owner, until_at, fence) VALUES (?1, ?2, ?4, 1)
@@ -32,7 +32,8 @@ pub async fn put(handle: &Handle, keys: &Keyring, id: Uuid, expected: Option<i64
             execute(handle, sql, params![id, access, refresh, tokens.expires_at, tokens.generation]).await?
         }
         Some(expected) => {
-            let sql = "UPDATE tokens SET access = ?2, refresh = ?3, expires_at = ?4, generation = ?5 WHERE id = ?1 AND generation = ?6";
+            let sql =
+                "UPDATE tokens SET access = ?2, refresh = ?3, expires_at = ?4, generation = ?5 WHERE id = ?1 AND generation = ?6";
             execute(handle, sql, params![id, access, refresh, tokens.expires_at, tokens.generation, expected]).await?
         }
     };

@@ -62,7 +62,12 @@ fn values<'a>(
     let at = At::read(data, kind.time, row, zone)?;
     match &kind.rows {
         Rows::Numbers(numbers) => {
-            for (number, value) in take(data, numbers)? {
+            let found = take(data, numbers)?;
+            // A day may have nothing but what has no measure here, which is told as unknown; a row without anything is none.
+            if found.is_empty() && data.names().next().is_none() {
+                return Err(Reject::new(code::UNEXPECTED_SHAPE, "expected at least one of the type's values"));
+            }
+            for (number, value) in found {
                 out.push(row.reading(number.measure, &at.id, &at, value));
             }
         }
@@ -71,7 +76,7 @@ fn values<'a>(
     Ok(())
 }
 
-/// Reads the numbers a table names. At least one must come of it.
+/// Reads the numbers a table names.
 pub fn take(data: &mut Fields<'_>, numbers: &'static [Number]) -> Result<Vec<(&'static Number, Value<'static>)>, Reject> {
     let mut found = Vec::with_capacity(numbers.len());
     for number in numbers {
@@ -83,9 +88,6 @@ pub fn take(data: &mut Fields<'_>, numbers: &'static [Number]) -> Result<Vec<(&'
             (None, Missing::Refused) => return Err(missing(number.field)),
         };
         found.push((number, value));
-    }
-    if found.is_empty() {
-        return Err(Reject::new(code::UNEXPECTED_SHAPE, "expected at least one of the type's values"));
     }
     Ok(found)
 }

@@ -46,8 +46,8 @@ fn filter(kind: &DataType, Window { start, end }: Window) -> String {
     let (field, from, to) = match kind.time {
         Time::Interval => ("interval.start_time", instant(start), instant(end)),
         Time::Sample => ("sample_time.physical_time", instant(start), instant(end)),
-        Time::Sleep => ("interval.end_time", instant(start), instant(end + LONGEST_SLEEP)),
-        Time::Session => ("interval.civil_start_time", civil(start - BEHIND), civil(end + AHEAD)),
+        Time::Sleep => ("interval.end_time", instant(start), instant(end.saturating_add(LONGEST_SLEEP))),
+        Time::Session => ("interval.civil_start_time", civil(start.saturating_sub(BEHIND)), civil(end.saturating_add(AHEAD))),
         Time::Daily | Time::RollUp => {
             let (from, to) = days(Window { start, end });
             ("date", from.to_string(), to.to_string())
@@ -71,8 +71,8 @@ fn civil(micros: i64) -> String {
 /// The days whose midnight lies in the window somewhere on earth; the last is excluded.
 fn days(window: Window) -> (Date, Date) {
     let date = |micros: i64| timestamp(micros).to_zoned(TimeZone::UTC).date();
-    let last = date(window.end + AHEAD);
-    (date(window.start - BEHIND), last.tomorrow().unwrap_or(last))
+    let last = date(window.end.saturating_add(AHEAD));
+    (date(window.start.saturating_sub(BEHIND)), last.tomorrow().unwrap_or(last))
 }
 
 fn parts(date: Date) -> Value {

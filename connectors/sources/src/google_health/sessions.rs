@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use headwater_schemas::codes::{self as c, Concept, Measure};
-use headwater_schemas::observation::{Method, Status};
+use headwater_schemas::observation::{Method, OffsetOrigin, Status};
 use headwater_schemas::reading::{Absent, Component, Effective, Normalized, Reading, Stamp, Value};
 use headwater_schemas::reject::{Reject, code};
 use jiff::tz::TimeZone;
@@ -113,10 +113,11 @@ fn stage<'a>(
     out: &mut Normalized<'a>,
 ) -> Result<(), Reject> {
     let (start, end) = when::interval(&mut fields, zone)?;
-    // A stage without an offset has the one of the session's end that is nearer.
+    // Google leaves the offsets of stages out at times: the session's end that is nearer knows better than the profile.
     let near = |stamp: Stamp| {
         let session = if stamp.micros - first.micros < last.micros - stamp.micros { first } else { last };
-        if stamp.offset.is_some() { stamp } else { Stamp { offset: session.offset, origin: session.origin, ..stamp } }
+        let better = stamp.origin != OffsetOrigin::Source && session.origin == OffsetOrigin::Source;
+        if better { Stamp { micros: stamp.micros, ..session } } else { stamp }
     };
     let word = fields.word("type")?;
     let concept = match word.as_deref() {
@@ -182,7 +183,10 @@ fn summary<'a>(mut metrics: Fields<'a>, components: &mut Vec<Component<'a>>, out
     ];
     for (name, measure, shift) in numbers {
         let Some(number) = metrics.decimal(name)? else { continue };
-        components.push(Component { measure, value: count(shifted(number, shift)?, name)? });
+        // No heart stands still: for these, zero means that there was no sensor.
+        let nothing = number.is_zero() && (measure == &c::WORKOUT_HEART_RATE_AVERAGE || measure == &c::VO2_MAX);
+        let value = if nothing { Value::Absent(Absent::Unknown) } else { count(shifted(number, shift)?, name)? };
+        components.push(Component { measure, value });
     }
     if let Some(mut zones) = metrics.read::<Fields>("heartRateZoneDurations")? {
         let names: [(&str, &Measure); 4] = [

@@ -278,6 +278,20 @@ fn rmssd_and_sdnn_are_never_mixed() {
 }
 
 #[test]
+fn a_day_with_nothing_but_what_has_no_measure_is_told_and_one_with_nothing_is_a_problem() {
+    let day = |fields: &str| {
+        format!(r#"{{"dataPoints":[{{"dailyHeartRateVariability":{{"date":{{"year":2026,"month":10,"day":5}}{fields}}}}}]}}"#)
+    };
+    let body = day(r#","entropy":2.61"#);
+    let out = normalize(&raw("daily-heart-rate-variability", None, body.as_bytes())).unwrap();
+    assert!(out.readings.is_empty() && out.problems.is_empty());
+    assert_eq!(out.unknown, ["daily-heart-rate-variability entropy"]);
+    let body = day("");
+    let out = normalize(&raw("daily-heart-rate-variability", None, body.as_bytes())).unwrap();
+    assert_eq!(out.problems[0].path.as_deref(), Some("dataPoints[0].dailyHeartRateVariability"));
+}
+
+#[test]
 fn the_temperature_of_a_night_is_skin_and_its_distance_to_the_baseline_is_in_kelvin() {
     with("daily-sleep-temperature-derivations.days", None, |out| {
         let expected =
@@ -447,6 +461,26 @@ fn a_stage_that_makes_no_sense_spares_its_night() {
         assert_eq!(out.readings.len(), 2);
         assert_eq!(out.problems[0].path.as_deref(), Some("sleep.stages[0].endTime"));
     });
+}
+
+#[test]
+fn a_stage_without_an_offset_has_that_of_its_session_and_not_that_of_the_profile() {
+    let body = br#"{"dataPoints":[{"name":"users/1/dataTypes/sleep/dataPoints/5","sleep":{"interval":{
+        "startTime":"2026-10-24T21:00:00Z","startUtcOffset":"7200s","endTime":"2026-10-25T05:00:00Z","endUtcOffset":"3600s"},
+        "stages":[{"startTime":"2026-10-24T22:00:00Z","endTime":"2026-10-25T04:00:00Z","type":"LIGHT"}]}}]}"#;
+    let out = normalize(&raw("sleep", Some("Asia/Tokyo"), body)).unwrap();
+    let Effective::During(start, end) = out.readings[1].effective else { panic!() };
+    assert_eq!((start.offset, end.offset, end.origin), (Some(7200), Some(3600), OffsetOrigin::Source));
+    assert_eq!(rfc(end.micros), "2026-10-25T04:00:00Z");
+}
+
+#[test]
+fn an_exercise_without_a_sensor_has_no_heart_rate_of_zero() {
+    let body = br#"{"dataPoints":[{"exercise":{"interval":{"startTime":"2026-10-24T21:00:00Z","endTime":"2026-10-24T22:00:00Z"},
+        "exerciseType":"YOGA","metricsSummary":{"averageHeartRateBeatsPerMinute":"0","steps":"0"}}}]}"#;
+    let out = normalize(&raw("exercise", None, body)).unwrap();
+    assert_eq!(component(&out.readings[0], "workout-hr-avg").unwrap().value, Value::Absent(Absent::Unknown));
+    assert_eq!(value(&component(&out.readings[0], "steps").unwrap().value), "0");
 }
 
 #[test]

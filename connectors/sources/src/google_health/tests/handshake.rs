@@ -83,11 +83,12 @@ impl Call {
 }
 
 fn notices(receipt: &Receipt) -> Vec<&Notice> {
-    let notice = |entry| match entry {
-        Entry::Hint(notice) => notice,
-        Entry::Payload { .. } => panic!("a notification carries no data"),
-    };
-    receipt.entries.iter().map(notice).collect()
+    let mut notices = Vec::new();
+    for entry in &receipt.entries {
+        let Entry::Hint(notice) = entry else { panic!("a notification carries no data") };
+        notices.push(notice);
+    }
+    notices
 }
 
 #[test]
@@ -241,4 +242,19 @@ fn what_is_signed_but_no_json_is_refused_and_comes_again() {
 fn other_methods_and_routes_are_refused() {
     assert_eq!(Call { method: "GET", ..Call::signed(DATA) }.send(DATA).unwrap_err().status, 405);
     assert_eq!(Call { tail: "x", ..Call::signed(DATA) }.send(DATA).unwrap_err().status, 404);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_signature_key_set_or_body_makes_it_panic(header: Vec<u8>, keyset_bytes: Vec<u8>, key_bytes: Vec<u8>, body: Vec<u8>) {
+        let mut call = Call::signed(&body);
+        // Genuine bytes of any content are answered or refused.
+        let _ = call.send(&body);
+        call.keys.keyset = Some(keyset(7, "ENABLED", &key_bytes));
+        proptest::prop_assert!(call.send(&body).unwrap_err().unknown_key);
+        call.keys.keyset = Some(keyset_bytes);
+        proptest::prop_assert!(call.send(&body).unwrap_err().unknown_key);
+        call.signature = Some(("google-health-api-signature", STANDARD.encode([&[1, 0, 0, 0, 7], header.as_slice()].concat())));
+        proptest::prop_assert!(call.send(&body).is_err());
+    }
 }

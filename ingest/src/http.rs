@@ -1,0 +1,117 @@
+//! One HTTP client for all providers: no redirects, bounded time, bounded answers.
+
+use std::time::Duration;
+
+use headwater_sources::source::{Fetch, Method, Response};
+use reqwest::redirect::Policy;
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// Largest answer that is read, in bytes.
+const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
+
+#[derive(Clone)]
+pub(crate) struct Http {
+    client: reqwest::Client,
+}
+
+/// An answer, owned.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn as_response(&self) -> Response<'_> {
+        Response { status: self.status, headers: &self.headers, body: &self.body }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+/// No answer. `why` is from a closed set: an error's own text may hold an address with parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub(crate) struct NoAnswer {
+    pub why: &'static str,
+}
+
+impl From<reqwest::Error> for NoAnswer {
+    fn from(error: reqwest::Error) -> Self {
+        let why = if error.is_timeout() {
+            "timeout"
+        } else if error.is_connect() {
+            "no_connection"
+        } else if error.is_body() || error.is_decode() {
+            "cut_off"
+        } else {
+            "no_answer"
+        };
+        Self { why }
+    }
+}
+
+impl Http {
+    pub(crate) fn new(timeout: Duration) -> Result<Self, reqwest::Error> {
+        let client = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .timeout(timeout)
+            .connect_timeout(timeout.min(Duration::from_secs(10)))
+            .user_agent(concat!("headwater/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { client })
+    }
+
+    pub(crate) async fn fetch(&self, base: &str, fetch: &Fetch, token: &SecretString) -> Result<Answer, NoAnswer> {
+        let url = format!("{base}{}", fetch.path);
+        let mut request = match fetch.method {
+            Method::Get => self.client.get(url),
+            Method::Post => self.client.post(url),
+        };
+        request = request.bearer_auth(token.expose_secret());
+        if !fetch.query.is_empty() {
+            request = request.query(&fetch.query);
+        }
+        if !fetch.form.is_empty() {
+            request = request.form(&fetch.form);
+        }
+        if !fetch.json.is_empty() {
+            request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(fetch.json.clone());
+        }
+        self.send(request).await
+    }
+
+    pub(crate) async fn post_form(&self, url: &str, form: &[(&str, String)]) -> Result<Answer, NoAnswer> {
+        self.send(self.client.post(url).form(form)).await
+    }
+
+    pub(crate) async fn get(&self, url: &str) -> Result<Answer, NoAnswer> {
+        self.send(self.client.get(url)).await
+    }
+
+    pub(crate) async fn execute(&self, request: reqwest::Request) -> Result<Answer, NoAnswer> {
+        read(self.client.execute(request).await?).await
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, NoAnswer> {
+        read(request.send().await?).await
+    }
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Answer, NoAnswer> {
+    let status = response.status().as_u16();
+    let text = |value: &reqwest::header::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > ANSWER_LIMIT {
+            return Err(NoAnswer { why: "too_large" });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status, headers, body })
+}

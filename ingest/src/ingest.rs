@@ -1,0 +1,95 @@
+//! The parts, wired once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use headwater_store::Store;
+
+use crate::clock::Clock;
+use crate::cloud::Cloud;
+use crate::connect::Connector;
+use crate::fetch::Fetcher;
+use crate::http::Http;
+use crate::schedule::Scheduler;
+use crate::settings::{self, IngestSettings, Providers, Wrong};
+use crate::tokens::TokenKeeper;
+use crate::{Outlet, receive};
+
+/// What all parts share.
+pub(crate) struct Shared {
+    pub settings: IngestSettings,
+    pub clouds: BTreeMap<&'static str, Arc<Cloud>>,
+    pub store: Arc<dyn Store>,
+    pub outlet: Arc<dyn Outlet>,
+    pub clock: Arc<dyn Clock>,
+    pub http: Http,
+}
+
+impl Shared {
+    pub(crate) fn cloud(&self, provider: &str) -> Option<Arc<Cloud>> {
+        self.clouds.get(provider).cloned()
+    }
+}
+
+/// Door and driver over one store and one outlet.
+pub struct Ingest {
+    shared: Arc<Shared>,
+    tokens: Arc<TokenKeeper>,
+}
+
+/// Settings that cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    #[error(transparent)]
+    Wrong(#[from] Wrong),
+    #[error("cannot make an HTTP client")]
+    Http(#[from] reqwest::Error),
+}
+
+impl Ingest {
+    /// # Errors
+    /// When a setting cannot be meant.
+    pub fn new(
+        settings: IngestSettings,
+        providers: Providers,
+        store: Arc<dyn Store>,
+        outlet: Arc<dyn Outlet>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, IngestError> {
+        settings::validate(&settings, &providers)?;
+        let clouds = headwater_sources::ALL
+            .iter()
+            .filter_map(|source| {
+                let id = source.profile().id;
+                let provider = providers.get(id)?.clone();
+                Some((id, Arc::new(Cloud::new(*source, provider, &settings))))
+            })
+            .collect();
+        let http = Http::new(settings.request_timeout())?;
+        let shared = Arc::new(Shared { settings, clouds, store, outlet, clock, http });
+        let tokens = Arc::new(TokenKeeper::new(shared.clone()));
+        Ok(Self { shared, tokens })
+    }
+
+    /// The webhook routes.
+    pub fn receive_router(&self) -> Router {
+        receive::router(self.shared.clone())
+    }
+
+    pub fn tokens(&self) -> Arc<TokenKeeper> {
+        self.tokens.clone()
+    }
+
+    pub fn fetcher(&self) -> Arc<Fetcher> {
+        Arc::new(Fetcher::new(self.shared.clone(), self.tokens.clone()))
+    }
+
+    pub fn scheduler(&self) -> Arc<Scheduler> {
+        Arc::new(Scheduler::new(self.shared.clone()))
+    }
+
+    pub fn connector(&self) -> Connector {
+        Connector::new(self.shared.clone(), self.tokens.clone())
+    }
+}

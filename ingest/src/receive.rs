@@ -1,0 +1,248 @@
+//! The door: what providers call. Exact bytes in, a hint or a raw record appended and acknowledged, then the answer. It asks nobody else.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use headwater_schemas::hint::{Cause, Hint};
+use headwater_schemas::raw::{Lane, Origin, Raw};
+use headwater_schemas::topics::{self, Subject as _};
+use headwater_schemas::{Outbox, ids};
+use headwater_sources::source::{Entry, Inbound, Notice, Receipt, Refusal};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::OutletError;
+use crate::cloud::Cloud;
+use crate::ingest::Shared;
+
+/// Calls taken, by provider.
+pub const ACCEPTED: &str = "headwater_webhook_accepted_total";
+/// Calls refused, by provider and code.
+pub const REFUSED: &str = "headwater_webhook_refused_total";
+/// Entries of accepted calls that name nothing this build knows.
+pub const IGNORED: &str = "headwater_webhook_ignored_entries_total";
+pub const SECONDS: &str = "headwater_webhook_duration_seconds";
+
+/// Told to whom finds the door full.
+const FULL_RETRY: Duration = Duration::from_secs(2);
+
+struct Door {
+    shared: Arc<Shared>,
+    permits: Semaphore,
+}
+
+/// Routes `/webhooks/<provider>` and `/webhooks/<provider>/<tail>`.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let permits = Semaphore::new(shared.settings.door_permits);
+    let door = Arc::new(Door { shared, permits });
+    Router::new().route("/webhooks/{provider}", any(call)).route("/webhooks/{provider}/{*tail}", any(call)).with_state(door)
+}
+
+/// A refusal as it is answered.
+struct Answer {
+    status: u16,
+    code: &'static str,
+    retry_after: Option<Duration>,
+}
+
+impl Answer {
+    fn new(status: u16, code: &'static str) -> Self {
+        Self { status, code, retry_after: None }
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let body = serde_json::json!({ "type": "about:blank", "title": self.code, "status": self.status }).to_string();
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if let Some(after) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        response
+    }
+}
+
+async fn call(State(door): State<Arc<Door>>, Path(path): Path<Vec<(String, String)>>, request: Request) -> Response {
+    let part = |name: &str| path.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str());
+    let Some(cloud) = door.shared.cloud(part("provider")) else {
+        metrics::counter!(REFUSED, "provider" => "unknown", "code" => "unknown_provider").increment(1);
+        return Answer::new(404, "unknown_provider").into_response();
+    };
+    let provider = cloud.profile().id;
+    let started = Instant::now();
+    let answered = door.take(&cloud, part("tail"), request).await;
+    metrics::histogram!(SECONDS, "provider" => provider).record(started.elapsed().as_secs_f64());
+    match answered {
+        Ok(receipt) => {
+            metrics::counter!(ACCEPTED, "provider" => provider).increment(1);
+            let status = StatusCode::from_u16(receipt.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let mut response = (status, receipt.body).into_response();
+            response.headers_mut().remove(header::CONTENT_TYPE);
+            if !receipt.content_type.is_empty() {
+                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(receipt.content_type));
+            }
+            response
+        }
+        Err(answer) => {
+            metrics::counter!(REFUSED, "provider" => provider, "code" => answer.code).increment(1);
+            tracing::info!(provider, status = answer.status, code = answer.code, "webhook call refused");
+            answer.into_response()
+        }
+    }
+}
+
+impl Door {
+    async fn take(&self, cloud: &Cloud, tail: &str, request: Request) -> Result<Receipt, Answer> {
+        let Some(webhook) = &cloud.profile().webhook else { return Err(Answer::new(404, "no_webhook")) };
+        let Ok(_permit) = self.permits.try_acquire() else {
+            return Err(Answer { retry_after: Some(FULL_RETRY), ..Answer::new(503, "full") });
+        };
+        // A little earlier than the provider gives up: an answer it does not hear is worse than an honest "later".
+        let deadline = webhook.deadline.mul_f64(0.9);
+        match tokio::time::timeout(deadline, self.judge(cloud, webhook.body_limit, tail, request)).await {
+            Ok(done) => done,
+            Err(_) => Err(Answer { retry_after: Some(FULL_RETRY), ..Answer::new(503, "deadline") }),
+        }
+    }
+
+    async fn judge(&self, cloud: &Cloud, limit: usize, tail: &str, request: Request) -> Result<Receipt, Answer> {
+        let (parts, body) = request.into_parts();
+        let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > limit) {
+            return Err(Answer::new(413, "too_large"));
+        }
+        let body = read(body, limit).await?;
+        let headers: Vec<(&str, &[u8])> =
+            parts.headers.iter().map(|(name, value)| (HeaderName::as_str(name), value.as_bytes())).collect();
+        let now = self.shared.clock.now();
+        cloud.refresh_keyset(&self.shared.http, now, false).await;
+        let judge = || {
+            let keys = cloud.keys();
+            let query = parts.uri.query().unwrap_or_default();
+            cloud.source.receive(&Inbound {
+                method: parts.method.as_str(),
+                tail,
+                query,
+                headers: &headers,
+                body: &body,
+                keys: &keys,
+                now,
+            })
+        };
+        let mut judged = judge();
+        if judged.as_ref().is_err_and(|refusal| refusal.unknown_key) && cloud.refresh_keyset(&self.shared.http, now, true).await {
+            judged = judge();
+        }
+        let receipt = judged.map_err(|Refusal { status, code, .. }| Answer::new(status, code))?;
+        if receipt.ignored > 0 {
+            metrics::counter!(IGNORED, "provider" => cloud.profile().id).increment(receipt.ignored.into());
+        }
+        self.append(cloud, &receipt, now, &parts.headers).await?;
+        Ok(receipt)
+    }
+
+    async fn append(&self, cloud: &Cloud, receipt: &Receipt, now: i64, headers: &axum::http::HeaderMap) -> Result<(), Answer> {
+        let mut outbox = Outbox::default();
+        for entry in &receipt.entries {
+            match entry {
+                Entry::Hint(notice) => hint(cloud, notice, now, &mut outbox),
+                Entry::Payload { user, stream, body } => {
+                    let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+                    self.payload(cloud, user, stream, body, content_type, now, &mut outbox).await?;
+                }
+            }
+        }
+        if outbox.is_empty() {
+            return Ok(());
+        }
+        self.shared.outlet.append(&outbox).await.map_err(|e| {
+            tracing::warn!(provider = cloud.profile().id, "webhook not taken: {e}");
+            let after = if let OutletError::Full { retry_after } = e { retry_after } else { FULL_RETRY };
+            Answer { retry_after: Some(after), ..Answer::new(503, "log_unavailable") }
+        })
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one call site, and every argument is a part of one HTTP request")]
+    async fn payload(
+        &self,
+        cloud: &Cloud,
+        user: &str,
+        stream: &str,
+        body: &[u8],
+        content_type: &str,
+        now: i64,
+        out: &mut Outbox,
+    ) -> Result<(), Answer> {
+        let id = ids::connection(cloud.profile().id, user);
+        let found = self
+            .shared
+            .store
+            .connection(id)
+            .await
+            .map_err(|_| Answer { retry_after: Some(FULL_RETRY), ..Answer::new(503, "store_unavailable") })?;
+        let Some(connection) = found else {
+            metrics::counter!(IGNORED, "provider" => cloud.profile().id).increment(1);
+            return Ok(());
+        };
+        for subject in &connection.subjects {
+            let raw = Raw {
+                raw_id: Uuid::now_v7(),
+                provider: cloud.profile().id,
+                connection_id: id,
+                subject_id: subject,
+                stream,
+                lane: Lane::Live,
+                origin: Origin::Webhook,
+                fetched_at: now,
+                window_start: None,
+                window_end: None,
+                request: None,
+                http_status: None,
+                content_type,
+                headers: vec![],
+                time_zone: connection.zone.as_deref(),
+                amended: vec![],
+                version_floor: None,
+                encryption: None,
+                body,
+            };
+            out.put(&topics::RAW, Some(cloud.profile().id), id.to_string().as_bytes(), |bytes| raw.encode(bytes));
+        }
+        Ok(())
+    }
+}
+
+async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Answer> {
+    // The limit is on what is read, so a body that lies about its length is stopped as well.
+    let read = to_bytes(body, limit).await.map_err(|e| {
+        let too_large = std::error::Error::source(&e).is_some_and(|source| source.to_string().contains("length limit"));
+        if too_large { Answer::new(413, "too_large") } else { Answer::new(400, "cut_off") }
+    })?;
+    Ok(read.into())
+}
+
+fn hint(cloud: &Cloud, notice: &Notice, now: i64, out: &mut Outbox) {
+    let connection_id = ids::connection(cloud.profile().id, &notice.user);
+    let hint = Hint {
+        hint_id: Uuid::now_v7(),
+        provider: cloud.profile().id,
+        connection_id,
+        cause: Cause::Webhook,
+        lane: Lane::Live,
+        change: notice.change,
+        streams: notice.streams.clone(),
+        window_start: notice.window.map(|w| w.start),
+        window_end: notice.window.map(|w| w.end),
+        created_at: now,
+        not_before: None,
+        attempt: 0,
+    };
+    out.put(&topics::HINT_LIVE, None, connection_id.to_string().as_bytes(), |bytes| hint.encode(bytes));
+}

@@ -1,0 +1,261 @@
+//! Access tokens. A refreshed pair is stored durably before it is used, by one flight per connection across all instances.
+//!
+//! | dies                                              | on the next call                                                            |
+//! | ------------------------------------------------- | --------------------------------------------------------------------------- |
+//! | with the lease, before the provider was asked     | the lease runs out; the old pair is refreshed                               |
+//! | after the provider's answer, before the store's   | the old pair is tried again: a provider with grace takes it, a strict one   |
+//! |                                                   | answers `invalid_grant`, and the person must consent again                  |
+//! | after the store's answer                          | the new pair is there                                                       |
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use headwater_schemas::connection::State;
+use headwater_sources::profile::{ClientAuth, Dialect, OAuth};
+use headwater_sources::source::{Grant, TokenFault, Tokens as Given};
+use headwater_store::{ConnectionState, Tokens};
+use oauth2::basic::BasicClient;
+use oauth2::{
+    AsyncHttpClient,
+    AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RefreshToken, RequestTokenError, TokenResponse as _, TokenUrl,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+
+use crate::clock::micros;
+use crate::cloud::Cloud;
+use crate::events;
+use crate::http::{Http, NoAnswer};
+use crate::ingest::Shared;
+
+/// Refreshes, by provider and outcome.
+pub const REFRESHES: &str = "headwater_token_refreshes_total";
+
+/// How long one flight may take before another instance may try.
+const LEASE: Duration = Duration::from_secs(60);
+/// How often a caller looks whether somebody else's flight has landed.
+const LOOK: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TokenError {
+    /// The consent is gone: the person must give it again. Nothing is tried on this connection until then.
+    #[error("the person must consent again: {0}")]
+    NeedsReauth(&'static str),
+    #[error("no token now: {0}")]
+    Later(&'static str),
+    #[error(transparent)]
+    Store(#[from] headwater_store::Unavailable),
+}
+
+pub struct TokenKeeper {
+    shared: Arc<Shared>,
+    owner: Uuid,
+    /// One flight per connection in this process; the store's lease does it between processes.
+    flights: Mutex<HashMap<Uuid, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// A token and which of the connection's pairs it belongs to.
+#[derive(Debug, Clone)]
+pub struct Access {
+    pub token: SecretString,
+    pub generation: i64,
+}
+
+impl TokenKeeper {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, owner: Uuid::new_v4(), flights: Mutex::default() }
+    }
+
+    /// A token that is good for a while. `refused` is the generation of one that the provider no longer accepts.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub async fn access(&self, connection: Uuid, provider: &str, refused: Option<i64>) -> Result<Access, TokenError> {
+        if let Some(access) = self.stored(connection, refused).await? {
+            return Ok(access);
+        }
+        let flight = self.flights.lock().expect("nothing panics under this lock").entry(connection).or_default().clone();
+        let landed = {
+            let _mine = flight.lock().await;
+            self.refresh(connection, provider, refused).await
+        };
+        let mut flights = self.flights.lock().expect("nothing panics under this lock");
+        if flights.get(&connection).is_some_and(|f| Arc::strong_count(f) <= 2) {
+            flights.remove(&connection);
+        }
+        landed
+    }
+
+    /// The stored token, if it is neither refused nor about to expire.
+    async fn stored(&self, connection: Uuid, refused: Option<i64>) -> Result<Option<Access>, TokenError> {
+        let Some(tokens) = self.shared.store.tokens(connection).await? else { return Err(TokenError::NeedsReauth("no_token")) };
+        let margin = micros(Duration::from_millis(self.shared.settings.refresh_margin_ms));
+        let fresh = tokens.expires_at.is_none_or(|at| at - margin > self.shared.clock.now());
+        // A refused pair is older than or equal to the one refused; a newer one has not been tried yet.
+        let accepted = refused.is_none_or(|generation| tokens.generation > generation);
+        Ok((fresh && accepted).then(|| Access { token: tokens.access, generation: tokens.generation }))
+    }
+
+    async fn refresh(&self, connection: Uuid, provider: &str, refused: Option<i64>) -> Result<Access, TokenError> {
+        let store = &self.shared.store;
+        let cloud = self.shared.cloud(provider).ok_or(TokenError::Later("provider_not_configured"))?;
+        let name = format!("refresh/{connection}");
+        let give_up = self.shared.clock.now() + micros(LEASE) * 2;
+        let lease = loop {
+            // Somebody else's flight may have landed since we looked.
+            if let Some(access) = self.stored(connection, refused).await? {
+                return Ok(access);
+            }
+            let now = self.shared.clock.now();
+            if let Some(lease) = store.lease(&name, self.owner, now, now + micros(LEASE)).await? {
+                break lease;
+            }
+            if now > give_up {
+                return Err(TokenError::Later("refresh_in_flight"));
+            }
+            self.shared.clock.sleep(LOOK).await;
+        };
+        let landed = match self.stored(connection, refused).await {
+            Ok(Some(access)) => Ok(access),
+            Ok(None) => self.fly(connection, &cloud).await,
+            Err(e) => Err(e),
+        };
+        // A lease that is not given back runs out by itself.
+        let _ = store.release(&lease).await;
+        landed
+    }
+
+    /// One refresh: ask the provider, store, and only then hand out.
+    async fn fly(&self, connection: Uuid, cloud: &Cloud) -> Result<Access, TokenError> {
+        let provider = cloud.profile().id;
+        let Some(old) = self.shared.store.tokens(connection).await? else { return Err(TokenError::NeedsReauth("no_token")) };
+        let Some(refresh) = &old.refresh else { return self.lost(connection, provider, "no_refresh_token").await };
+        match exchange(&self.shared, cloud, Ask::Refresh(refresh)).await {
+            Ok(given) => {
+                let new = tokens(&given, Some(&old), self.shared.clock.now());
+                if self.shared.store.put_tokens(connection, Some(old.generation), &new).await? {
+                    metrics::counter!(REFRESHES, "provider" => provider, "outcome" => "refreshed").increment(1);
+                    Ok(Access { token: new.access, generation: new.generation })
+                } else {
+                    // The lease should make this impossible; whoever was faster has the newer pair.
+                    Err(TokenError::Later("pair_replaced"))
+                }
+            }
+            Err(TokenFault::Terminal(why)) => self.lost(connection, provider, why).await,
+            Err(TokenFault::Again(why)) => {
+                metrics::counter!(REFRESHES, "provider" => provider, "outcome" => "again").increment(1);
+                Err(TokenError::Later(why))
+            }
+        }
+    }
+
+    async fn lost(&self, connection: Uuid, provider: &'static str, why: &'static str) -> Result<Access, TokenError> {
+        metrics::counter!(REFRESHES, "provider" => provider, "outcome" => "terminal").increment(1);
+        events::state(&self.shared, connection, ConnectionState::NeedsReauth, State::NeedsReauth, why)
+            .await
+            .map_err(|_| TokenError::Later("log_unavailable"))?;
+        Err(TokenError::NeedsReauth(why))
+    }
+}
+
+/// What is asked of the token endpoint.
+#[derive(Clone, Copy)]
+pub(crate) enum Ask<'a> {
+    Code { code: &'a str, redirect_uri: &'a str },
+    Refresh(&'a SecretString),
+}
+
+/// The pair to store: what was given, and of the old one what was not given again.
+pub(crate) fn tokens(given: &Given, old: Option<&Tokens>, now: i64) -> Tokens {
+    Tokens {
+        access: given.access.clone().into(),
+        refresh: given.refresh.clone().map(SecretString::from).or_else(|| old?.refresh.clone()),
+        expires_at: given.expires_in.map(|life| now + micros(life)),
+        generation: old.map_or(1, |old| old.generation + 1),
+    }
+}
+
+/// One call to the token endpoint.
+pub(crate) async fn exchange(shared: &Shared, cloud: &Cloud, ask: Ask<'_>) -> Result<Given, TokenFault> {
+    let oauth = cloud.profile().oauth.as_ref().ok_or(TokenFault::Terminal("no_oauth"))?;
+    match oauth.dialect {
+        Dialect::Standard => standard(shared, cloud, oauth, ask).await,
+        Dialect::Own => {
+            let (client_id, client_secret) = (cloud.settings.client_id.as_str(), cloud.settings.client_secret.expose_secret());
+            let grant = match ask {
+                Ask::Code { code, redirect_uri } => Grant::Code { code, redirect_uri, client_id, client_secret },
+                Ask::Refresh(token) => Grant::Refresh { refresh_token: token.expose_secret(), client_id, client_secret },
+            };
+            let form = cloud.source.token_form(&grant);
+            let answer = shared
+                .http
+                .post_form(&token_url(cloud, oauth), &form)
+                .await
+                .map_err(|NoAnswer { why }| TokenFault::Again(why))?;
+            cloud.source.read_tokens(&answer.as_response())
+        }
+    }
+}
+
+fn token_url(cloud: &Cloud, oauth: &OAuth) -> String {
+    cloud.settings.token_url.clone().unwrap_or_else(|| oauth.token.to_owned())
+}
+
+/// RFC 6749, through the `oauth2` crate.
+async fn standard(shared: &Shared, cloud: &Cloud, oauth: &OAuth, ask: Ask<'_>) -> Result<Given, TokenFault> {
+    let url = TokenUrl::new(token_url(cloud, oauth)).map_err(|_| TokenFault::Again("bad_token_url"))?;
+    let client = BasicClient::new(ClientId::new(cloud.settings.client_id.clone()))
+        .set_client_secret(ClientSecret::new(cloud.settings.client_secret.expose_secret().to_owned()))
+        .set_auth_type(if oauth.client_auth == ClientAuth::Basic { AuthType::BasicAuth } else { AuthType::RequestBody })
+        .set_token_uri(url);
+    let http = Adapter(shared.http.clone());
+    let answered = match ask {
+        Ask::Code { code, redirect_uri } => {
+            let redirect =
+                oauth2::RedirectUrl::new(redirect_uri.to_owned()).map_err(|_| TokenFault::Terminal("bad_redirect_uri"))?;
+            let request = client.exchange_code(oauth2::AuthorizationCode::new(code.to_owned()));
+            request.set_redirect_uri(std::borrow::Cow::Owned(redirect)).request_async(&http).await
+        }
+        Ask::Refresh(token) => {
+            client.exchange_refresh_token(&RefreshToken::new(token.expose_secret().to_owned())).request_async(&http).await
+        }
+    };
+    let given = answered.map_err(|error| match error {
+        RequestTokenError::ServerResponse(answer) => match answer.error().as_ref() {
+            "invalid_grant" => TokenFault::Terminal("invalid_grant"),
+            "invalid_client" | "unauthorized_client" => TokenFault::Again("client_refused"),
+            _ => TokenFault::Again("refused"),
+        },
+        RequestTokenError::Request(NoAnswer { why }) => TokenFault::Again(why),
+        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => TokenFault::Again("not_understood"),
+    })?;
+    Ok(Given {
+        access: given.access_token().secret().clone(),
+        refresh: given.refresh_token().map(|t| t.secret().clone()),
+        expires_in: given.expires_in(),
+        scopes: given.scopes().map(|scopes| scopes.iter().map(|s| s.to_string()).collect()).unwrap_or_default(),
+        user: None,
+    })
+}
+
+/// Our HTTP client as the `oauth2` crate wants one.
+struct Adapter(Http);
+
+impl<'c> AsyncHttpClient<'c> for Adapter {
+    type Error = NoAnswer;
+    type Future = BoxFuture<'c, Result<HttpResponse, NoAnswer>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(async move {
+            let request = reqwest::Request::try_from(request).map_err(|_| NoAnswer { why: "bad_request" })?;
+            let answer = self.0.execute(request).await?;
+            let mut response = axum::http::Response::builder().status(answer.status);
+            if let Some(kind) = answer.header("content-type") {
+                response = response.header("content-type", kind);
+            }
+            response.body(answer.body).map_err(|_| NoAnswer { why: "bad_answer" })
+        })
+    }
+}

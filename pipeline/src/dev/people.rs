@@ -1,0 +1,111 @@
+//! The simulated people: how the roles are told of their clouds, and how they are connected.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use headwater_ingest::{Connect, Ingest};
+use headwater_simulator::Control;
+use headwater_sources::profile::OAuth;
+
+/// What simulator and roles share. Made anew for each store.
+pub struct Secrets {
+    pub path: String,
+    pub authorization: String,
+    pub keys: String,
+}
+
+/// Reads the secrets of this folder, or makes them.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn secrets(folder: &Path) -> anyhow::Result<Secrets> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let file = folder.join("dev.keys");
+    if !file.exists() {
+        let mut made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
+        let word = || uuid::Uuid::new_v4().simple().to_string();
+        std::io::Write::write_all(&mut made, format!("{}\n{}\n{}\n", word(), word(), crate::command::store::new_key("dev")).as_bytes())?;
+    }
+    let text = std::fs::read_to_string(&file)?;
+    let mut lines = text.lines().map(str::to_owned);
+    let mut line = || lines.next().with_context(|| format!("{} is damaged: delete it and the store beside it", file.display()));
+    Ok(Secrets { path: line()?, authorization: format!("Bearer {}", line()?), keys: line()? })
+}
+
+/// The configuration of the roles: the embedded parts, and each live provider at the simulator.
+///
+/// # Errors
+/// When an address cannot be put together.
+pub fn config(kafka: &str, registry: &str, simulator: &str, data: &Path, secrets: &Secrets) -> anyhow::Result<String> {
+    let mut text = format!(
+        "[kafka]\nbootstrap = \"{kafka}\"\n\
+         [registry]\nurl = \"{registry}\"\nauto_register = true\n\
+         [store]\nkeys = \"{}\"\n[store.sqlite]\npath = {:?}\n\
+         [topics]\nreplication_factor = 1\npartitions = 4\n\
+         [group]\nfetch_wait_ms = 20\nsession_timeout_ms = 10000\ndrain_ms = 5000\n",
+        secrets.keys,
+        data.join("headwater.db"),
+    );
+    for source in headwater_sources::ALL.iter().filter(|s| s.profile().live()) {
+        let (profile, cloud) = (source.profile(), format!("{simulator}/{}", source.profile().id));
+        write!(text, "[providers.{}]\nclient_id = \"headwater-dev\"\nclient_secret = \"headwater-dev-secret\"\napi_url = \"{cloud}\"\n", profile.id)?;
+        if let Some(oauth) = &profile.oauth {
+            write!(text, "authorize_url = \"{}\"\ntoken_url = \"{}\"\n", at(&cloud, oauth.authorize)?, at(&cloud, oauth.token)?)?;
+        }
+        if let Some(webhook) = &profile.webhook {
+            write!(text, "[providers.{}.webhook]\n", profile.id)?;
+            if webhook.secret_path {
+                writeln!(text, "path_secret = \"{}\"", secrets.path)?;
+            } else {
+                writeln!(text, "authorization = \"{}\"", secrets.authorization)?;
+            }
+            if let Some(keyset) = webhook.keyset {
+                writeln!(text, "keyset_url = \"{}\"", at(&cloud, keyset)?)?;
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// The same path at the simulated cloud.
+fn at(cloud: &str, real: &str) -> anyhow::Result<String> {
+    Ok(format!("{cloud}{}", real.parse::<reqwest::Url>()?.path()))
+}
+
+/// A connected person.
+pub struct Connected {
+    pub provider: String,
+    pub subject: String,
+    pub name: String,
+    pub zone: String,
+}
+
+/// Sends each person through the provider's consent, as a browser would, and connects the account.
+///
+/// # Errors
+/// When a simulated cloud refuses.
+pub async fn connect(ingest: &Ingest, control: &Control, simulator: &str, receive: &str) -> anyhow::Result<Vec<Connected>> {
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    let redirect = format!("{simulator}/callback");
+    let mut connected = Vec::new();
+    for (number, person) in control.people().into_iter().enumerate() {
+        let provider = person.provider.name();
+        let Some(OAuth { .. }) = headwater_sources::by_id(provider).filter(|s| s.profile().live()).and_then(|s| s.profile().oauth.as_ref()) else { continue };
+        let state = uuid::Uuid::new_v4().simple().to_string();
+        let mut url: reqwest::Url = ingest.connector().authorize_url(provider, &state, &redirect)?.parse()?;
+        url.query_pairs_mut().append_pair("simulate_consent", &person.user_id);
+        let answer = http.get(url).send().await?;
+        let location = answer.headers().get("location").and_then(|l| l.to_str().ok()).with_context(|| format!("{provider}'s consent page gave no redirect"))?;
+        let given: HashMap<String, String> = location.parse::<reqwest::Url>()?.query_pairs().into_owned().collect();
+        anyhow::ensure!(given.get("state") == Some(&state), "{provider} gave back another state");
+        let code = given.get("code").with_context(|| format!("{provider} gave no code"))?;
+        let subject = format!("person-{}", number + 1);
+        let webhooks = format!("{receive}/webhooks");
+        let ask = Connect { provider, code, redirect_uri: &redirect, subject: &subject, zone: Some(&person.time_zone), webhooks: Some(&webhooks) };
+        ingest.connector().connect(ask).await?;
+        connected.push(Connected { provider: provider.to_owned(), subject, name: person.display_name, zone: person.time_zone });
+    }
+    Ok(connected)
+}

@@ -1,0 +1,214 @@
+//! The roles: what each subcommand runs, built from the same parts whether it runs alone or all run in one process.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use headwater_ingest::Outlet;
+use headwater_processors::Processor;
+use headwater_schemas::topics;
+use headwater_sinks::Sink;
+use headwater_sinks::eventhubs::EventHubsSink;
+use headwater_sinks::scylla::ScyllaSink;
+use headwater_store::Store;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::log::kafka::partition;
+use crate::ops::{self, Ready};
+use crate::run::Work;
+use crate::supervise::Supervisor;
+use crate::telemetry::Telemetry;
+use crate::work::{Deliver, Fetch, Process};
+use crate::worker::{self, Watch};
+
+/// Workers of the fetch role: live hints, history hints with a share of their own, and hints that wait.
+pub const FETCH_WORKERS: &[&str] = &["fetch", "fetch-history", "fetch-later"];
+
+/// Door to Kafka: somebody waits for the answer, so records hardly wait for company.
+const DOOR_LINGER: Duration = Duration::from_millis(5);
+
+#[derive(Clone, Copy)]
+pub enum Role {
+    Receive,
+    Fetch,
+    Process(&'static dyn Processor),
+    Sink(&'static str),
+    Api,
+    Simulator,
+}
+
+/// Runs one role until a signal, with health and metrics beside it.
+///
+/// # Errors
+/// When it cannot start, fails, or does not drain in time.
+pub async fn serve(app: App, role: Role, telemetry: Telemetry) -> anyhow::Result<()> {
+    let app = Arc::new(app);
+    let mut tasks = Supervisor::default();
+    let ready = Ready::default();
+    let router = ops::router(telemetry.metrics.clone(), ready.clone());
+    let listener = ops::bind(&app.config.listen.ops).await?;
+    let stop = tasks.stop();
+    tasks.start("ops", ops::serve_on(listener, router, stop));
+    let drain = Duration::from_millis(app.config.group.drain_ms) + Duration::from_secs(20);
+    let signal = tasks.stop();
+    let starting = start(&app, role, &mut tasks);
+    // A store that is down at the start is waited for; a signal ends the wait.
+    tokio::select! {
+        started = starting => started?,
+        _ = tokio::signal::ctrl_c() => return Ok(()),
+    }
+    ready.set(true);
+    tracing::info!("ready");
+    let draining = ready.clone();
+    tasks.start("readiness", async move {
+        signal.cancelled().await;
+        draining.set(false);
+        Ok(())
+    });
+    tasks.run(drain).await
+}
+
+/// Starts the tasks of a role.
+///
+/// # Errors
+/// When something it is built from is wrong.
+pub async fn start(app: &Arc<App>, role: Role, tasks: &mut Supervisor) -> anyhow::Result<()> {
+    match role {
+        Role::Receive => {
+            let store = app.store().await?;
+            let listener = ops::bind(&app.config.listen.receive).await?;
+            receive(app, store, listener, tasks)
+        }
+        Role::Fetch => {
+            let store = app.store().await?;
+            fetch(app, store, tasks).await
+        }
+        Role::Process(processor) => {
+            process(app, processor, tasks);
+            Ok(())
+        }
+        Role::Sink(name) => {
+            let sink: Arc<dyn Sink> = match name {
+                headwater_sinks::scylla::NAME => Arc::new(ScyllaSink::new(app.store().await?)),
+                headwater_sinks::eventhubs::NAME => {
+                    let settings = app.config.sinks.eventhubs.as_ref().context("sinks.eventhubs: expected a section with bootstrap, connection_string and topic")?;
+                    Arc::new(EventHubsSink::new(settings)?)
+                }
+                other => anyhow::bail!("sink {other} is listed but not built"),
+            };
+            deliver(app, sink, tasks);
+            Ok(())
+        }
+        Role::Api => {
+            let token = app.config.api.token.clone().context("api.token: expected a token, observations are not served to everybody")?;
+            let router = headwater_api::router(app.store().await?, headwater_api::Access::Token(token));
+            let listener = ops::bind(&app.config.listen.api).await?;
+            tasks.start("api", ops::serve_on(listener, router, tasks.stop()));
+            Ok(())
+        }
+        Role::Simulator => {
+            let bind = app.config.listen.simulator.parse().context("listen.simulator: expected address:port")?;
+            let simulator = headwater_simulator::Simulator::start(headwater_simulator::Settings { bind, ..Default::default() }).await?;
+            tracing::info!("simulated providers at {}", simulator.url());
+            let stop = tasks.stop();
+            tasks.start("simulator", async move {
+                stop.cancelled().await;
+                simulator.stop().await;
+                Ok(())
+            });
+            Ok(())
+        }
+    }
+}
+
+/// Webhooks on a listener that is bound already.
+///
+/// # Errors
+/// When the producer or the door cannot be made.
+pub fn receive(app: &Arc<App>, store: Arc<dyn Store>, listener: tokio::net::TcpListener, tasks: &mut Supervisor) -> anyhow::Result<()> {
+    let producer = app.producer_with("receive", DOOR_LINGER)?;
+    let ingest = app.ingest(store, Arc::new(producer.clone()))?;
+    let (router, stop) = (ingest.receive_router(), tasks.stop());
+    tasks.start("receive", async move {
+        ops::serve_on(listener, router, stop).await?;
+        tokio::task::block_in_place(|| producer.flush(Duration::from_secs(5)));
+        Ok(())
+    });
+    Ok(())
+}
+
+/// The three fetch workers and the scheduler of the partitions they hold.
+///
+/// # Errors
+/// When the producer cannot be made.
+pub async fn fetch(app: &Arc<App>, store: Arc<dyn Store>, tasks: &mut Supervisor) -> anyhow::Result<()> {
+    let producer = app.producer_with("fetch", DOOR_LINGER)?;
+    let ingest = app.ingest(store, Arc::new(producer))?;
+    let held = Arc::new(Mutex::new(HashSet::new()));
+    for (name, topic) in FETCH_WORKERS.iter().zip([&topics::HINT_LIVE, &topics::HINT_HISTORY, &topics::HINT_LATER]) {
+        let work = Arc::new(Fetch { desk: worker::desk(app, name, &[(topic, None)]), fetcher: ingest.fetcher() });
+        let watch = (topic == &topics::HINT_LIVE).then(|| {
+            let held = held.clone();
+            let watch: Watch = Arc::new(move |_: &str, partition: i32, taken: bool| {
+                let mut held = held.lock().expect("nothing panics under this lock");
+                if taken { held.insert(partition) } else { held.remove(&partition) };
+            });
+            watch
+        });
+        start_worker(app, name, vec![topic.name(&app.config.namespace, None)], work, watch, tasks);
+    }
+    let partitions = app.config.topics.partitions.unwrap_or(topics::HINT_LIVE.partitions);
+    let owns = move |id: Uuid| {
+        let key = partition::of(id.to_string().as_bytes(), partitions);
+        held.lock().expect("nothing panics under this lock").contains(&key)
+    };
+    let (scheduler, stop) = (ingest.scheduler(), tasks.stop());
+    tasks.start("schedule", schedule(scheduler, owns, stop));
+    Ok(())
+}
+
+async fn schedule(scheduler: Arc<headwater_ingest::Scheduler>, owns: impl Fn(Uuid) -> bool + Send + Sync, stop: CancellationToken) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+        if let Err(e) = scheduler.tick(&owns).await {
+            tracing::warn!("schedule: {e}; what is due stays due");
+        }
+    }
+}
+
+/// A processor's worker.
+pub fn process(app: &Arc<App>, processor: &'static dyn Processor, tasks: &mut Supervisor) {
+    let inputs = processor.inputs();
+    let desk = worker::desk(app, processor.name(), &inputs);
+    let names = inputs.iter().map(|(topic, member)| topic.name(&app.config.namespace, *member)).collect();
+    start_worker(app, processor.name(), names, Arc::new(Process { desk, processor }), None, tasks);
+}
+
+/// A sink's worker.
+pub fn deliver(app: &Arc<App>, sink: Arc<dyn Sink>, tasks: &mut Supervisor) {
+    let (name, inputs) = (sink.name(), sink.inputs());
+    let desk = worker::desk(app, name, &inputs.iter().map(|topic| (*topic, None)).collect::<Vec<_>>());
+    let names = inputs.iter().map(|topic| topic.name(&app.config.namespace, None)).collect();
+    start_worker(app, name, names, Arc::new(Deliver { desk, sink }), None, tasks);
+}
+
+fn start_worker(app: &Arc<App>, name: &'static str, topics: Vec<String>, work: Arc<dyn Work>, watch: Option<Watch>, tasks: &mut Supervisor) {
+    let (app, stop) = (app.clone(), tasks.stop());
+    tasks.start(name, async move { worker::run(&app, topics, name, work, watch, stop).await });
+}
+
+impl App {
+    /// The door and the driver over this store and outlet.
+    ///
+    /// # Errors
+    /// When its settings are wrong.
+    pub fn ingest(&self, store: Arc<dyn Store>, outlet: Arc<dyn Outlet>) -> anyhow::Result<headwater_ingest::Ingest> {
+        Ok(headwater_ingest::Ingest::new(self.config.ingest.clone(), self.config.providers.clone(), store, outlet, Arc::new(headwater_ingest::clock::System))?)
+    }
+}
