@@ -12,6 +12,8 @@ use crate::tokens::TokenError;
 
 /// A pause this short is waited out; a longer one puts the hint off.
 const SHORT: Duration = Duration::from_secs(3);
+/// How long to leave a user alone when the provider says too many and not until when.
+const UNSAID: Duration = Duration::from_secs(20);
 const BASE: Duration = Duration::from_millis(300);
 
 /// What came of a request.
@@ -78,7 +80,7 @@ impl Fetcher {
                 }
                 Fault::Limited { after } => {
                     cloud.limiter.answered();
-                    let wait = after.unwrap_or(Duration::from_secs(60));
+                    let wait = after.unwrap_or(UNSAID);
                     cloud.limiter.limited(connection.id, wait, self.shared.clock.now());
                 }
                 Fault::Reauthorise if refused.is_none() => {

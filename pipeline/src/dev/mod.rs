@@ -40,7 +40,7 @@ pub struct Dev {
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// What to log, as in RUST_LOG
-    #[arg(long, default_value = "warn,nisshi=off,rama=off,libsql=error")]
+    #[arg(long, default_value = "warn,nisshi=off,rama=off,libsql=error,librdkafka=off")]
     log: String,
 }
 

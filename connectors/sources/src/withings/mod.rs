@@ -1,11 +1,26 @@
-//! Placeholder while the folder is written.
+//! Withings: scales, cuffs, watches, thermometers and sleep mats, through the public API. Facts and traps: `README.md`.
+
+mod activity;
+mod devices;
+mod envelope;
+mod heart;
+mod measures;
+mod receive;
+mod requests;
+mod sleep;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
 
 use headwater_schemas::raw::Raw;
 use headwater_schemas::reading::Normalized;
 use headwater_schemas::reject::{Reject, code};
 
-use crate::profile::{Limits, Profile, Status};
-use crate::source::{Fault, Fetch, Page, Response, Source};
+use crate::profile::{ClientAuth, Dialect, Limits, OAuth, Profile, Status, Webhook};
+use crate::source::{Ask, Fault, Fetch, Grant, Inbound, Page, Receipt, Refusal, Response, Source, TokenFault, Tokens};
+use crate::time;
 
 pub struct Withings;
 
@@ -13,23 +28,70 @@ static PROFILE: Profile = Profile {
     id: "withings",
     name: "Withings",
     status: Status::Live,
-    api: "",
-    oauth: None,
-    webhook: None,
-    streams: &[],
-    limits: Limits { app_per_minute: None, user_per_minute: None, user_per_hour: None },
+    api: "https://wbsapi.withings.net",
+    oauth: Some(OAuth {
+        authorize: "https://account.withings.com/oauth2_user/authorize2",
+        token: "https://wbsapi.withings.net/v2/oauth2",
+        // Only in the signed form of requests, which needs a nonce of its own.
+        revoke: None,
+        scopes: &["user.info", "user.metrics", "user.activity", "user.sleepevents"],
+        scope_separator: ',',
+        authorize_extra: &[],
+        client_auth: ClientAuth::Body,
+        dialect: Dialect::Own,
+        pkce: false,
+        rotates: true,
+    }),
+    webhook: Some(Webhook { deadline: Duration::from_secs(2), body_limit: 16 * 1024, secret_path: true, keyset: None }),
+    streams: streams::STREAMS,
+    limits: Limits { app_per_minute: Some(120), user_per_minute: None, user_per_hour: None },
     poll_minutes: (45, 75),
-    history_days: 30,
+    history_days: 90,
 };
 
 impl Source for Withings {
     fn profile(&self) -> &'static Profile {
         &PROFILE
     }
-    fn read(&self, _: &Fetch, _: &Response<'_>) -> Result<Page, Fault> {
-        Err(Fault::Gone)
+
+    fn receive(&self, call: &Inbound<'_>) -> Result<Receipt, Refusal> {
+        receive::receive(call)
     }
-    fn normalize<'a>(&self, _: &Raw<'a>, _: &mut Normalized<'a>) -> Result<(), Reject> {
-        Err(Reject::new(code::UNKNOWN_STREAM, "not yet"))
+
+    fn plan(&self, ask: &Ask<'_>) -> Vec<Fetch> {
+        requests::plan(ask)
+    }
+
+    fn read(&self, fetch: &Fetch, got: &Response<'_>) -> Result<Page, Fault> {
+        requests::read(fetch, got)
+    }
+
+    fn normalize<'a>(&self, raw: &Raw<'a>, out: &mut Normalized<'a>) -> Result<(), Reject> {
+        let profile = time::profile_zone(raw.time_zone)?;
+        let body = envelope::content(raw.body)?;
+        match raw.stream {
+            "getmeas" => measures::normalize(body, profile.as_ref(), out),
+            "getactivity" => activity::days(body, out),
+            "getintradayactivity" => activity::intraday(body, profile.as_ref(), out),
+            "getworkouts" => activity::workouts(body, out),
+            "sleep" => sleep::segments(body, profile.as_ref(), out),
+            "sleepsummary" => sleep::summaries(body, out),
+            "heartlist" => heart::list(body, profile.as_ref(), out),
+            "heart" => heart::signal(body, raw, profile.as_ref(), out),
+            "getdevice" => devices::normalize(body, out),
+            _ => Err(Reject::new(code::UNKNOWN_STREAM, "expected a stream of Withings")),
+        }
+    }
+
+    fn token_form(&self, grant: &Grant<'_>) -> Vec<(&'static str, String)> {
+        envelope::token_form(grant)
+    }
+
+    fn read_tokens(&self, got: &Response<'_>) -> Result<Tokens, TokenFault> {
+        envelope::read_tokens(got)
+    }
+
+    fn subscribe(&self, callback: &str) -> Vec<Fetch> {
+        requests::subscribe(callback)
     }
 }

@@ -201,20 +201,24 @@ impl Poller {
     fn poll(&mut self) -> Result<(), String> {
         let waiting = self.shared.held().values().any(|held| held.paused || !held.pending.is_empty());
         let mut wait = if waiting { POLL_BUSY } else { POLL };
+        let (mut last, mut newest): (Option<Place>, i64) = (None, 0);
         for _ in 0..self.shared.settings.batch_records {
             match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => {
+                    // Records of one partition come in runs, so its name is made once per run.
+                    if last.as_ref().is_none_or(|(topic, partition)| *partition != message.partition() || &**topic != message.topic()) {
+                        last = Some((Arc::from(message.topic()), message.partition()));
+                    }
                     let mut held = self.shared.held();
-                    let place = (Arc::from(message.topic()), message.partition());
                     // A record of a partition just let go comes again to its next holder.
-                    if let Some(held) = held.get_mut(&place) {
+                    if let Some(held) = last.as_ref().and_then(|place| held.get_mut(place)) {
                         if held.pending.is_empty() && held.busy == 0 {
                             held.progress = Instant::now();
                         }
                         held.pending.push(message.offset(), message.key().unwrap_or_default(), message.payload());
                         if let Timestamp::CreateTime(at) = message.timestamp() {
-                            telemetry::age(&self.shared.settings.group, at);
+                            newest = newest.max(at);
                         }
                     }
                 }
@@ -226,8 +230,11 @@ impl Poller {
                     break;
                 }
             }
-            self.last_record = Instant::now();
             wait = Duration::ZERO;
+        }
+        if last.is_some() {
+            self.last_record = Instant::now();
+            telemetry::age(&self.shared.settings.group, newest);
         }
         Ok(())
     }

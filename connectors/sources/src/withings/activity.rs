@@ -1,0 +1,300 @@
+//! Days, minutes and workouts.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use headwater_schemas::codes::*;
+use headwater_schemas::observation::{Method, OffsetOrigin};
+use headwater_schemas::reading::{Component, Effective, Normalized, Reading, Stamp, Value};
+use headwater_schemas::reject::Reject;
+use jiff::tz::TimeZone;
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::devices::named;
+use crate::json::Number;
+use crate::{json, time};
+
+#[derive(Deserialize)]
+struct Days<'a> {
+    #[serde(borrow)]
+    activities: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Day<'a> {
+    #[serde(borrow)]
+    date: Cow<'a, str>,
+    #[serde(borrow)]
+    timezone: Cow<'a, str>,
+    modified: Option<i64>,
+    #[serde(borrow)]
+    deviceid: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    hash_deviceid: Option<Cow<'a, str>>,
+    #[serde(flatten, borrow)]
+    rest: BTreeMap<&'a str, &'a RawValue>,
+}
+
+/// Columns of a day, what they are, and whether they come in seconds.
+static COLUMNS: &[(&str, &Measure, bool)] = &[
+    ("steps", &STEPS_DAY, false),
+    ("distance", &DISTANCE_DAY, false),
+    ("calories", &ENERGY_ACTIVE, false),
+    ("totalcalories", &ENERGY_DAY, false),
+    // Floors, by the provider's own words, whatever the name says.
+    ("elevation", &FLOORS, false),
+    ("soft", &LIGHT_ACTIVITY, true),
+    ("moderate", &MODERATE_ACTIVITY, true),
+    ("intense", &VIGOROUS_ACTIVITY, true),
+    ("hr_average", &HEART_RATE_DAY_AVERAGE, false),
+    // The lowest of the day, which is not a resting heart rate.
+    ("hr_min", &HEART_RATE_MIN, false),
+    ("hr_max", &HEART_RATE_DAY_MAX, false),
+    ("hr_zone_0", &HEART_RATE_ZONE_LIGHT, true),
+    ("hr_zone_1", &HEART_RATE_ZONE_MODERATE, true),
+    ("hr_zone_2", &HEART_RATE_ZONE_INTENSE, true),
+    ("hr_zone_3", &HEART_RATE_ZONE_PEAK, true),
+];
+
+/// Columns that say nothing of the person, or repeat others (`active` is moderate and intense together).
+const PASSED_OVER: &[&str] = &["active", "brand", "is_tracker", "model", "modelid", "id"];
+
+pub(super) fn days<'a>(body: &'a [u8], out: &mut Normalized<'a>) -> Result<(), Reject> {
+    let parsed: Days<'a> = json::parse(body).map_err(|r| r.under("body"))?;
+    json::each::<Day<'a>>(&parsed.activities, "body.activities", out, |row, out| {
+        let zone = time::zone(&row.timezone).map_err(|r| r.at("timezone"))?;
+        let date = time::date(&row.date).map_err(|r| r.at("date"))?;
+        let effective = time::day(date, Some(&zone), OffsetOrigin::Zone)?;
+        let device = named(row.deviceid, row.hash_deviceid);
+        for (name, measure, seconds) in COLUMNS {
+            let Some(number) = number(row.rest.get(name).copied()).map_err(|r| r.at(*name))? else { continue };
+            // A pulse of nought is no reading.
+            if name.starts_with("hr_a") && number.is_zero() || name.starts_with("hr_m") && number.is_zero() {
+                continue;
+            }
+            let number = if *seconds { minutes(number) } else { number };
+            out.push(Reading {
+                local_date: Some(row.date.clone()),
+                method: Method::Device,
+                device: device.clone(),
+                modified: row.modified.and_then(|s| s.checked_mul(1_000_000)),
+                ..Reading::new(measure, row.date.clone(), effective, Value::Quantity(number))
+            });
+        }
+        unknown(row.rest.keys(), |name| COLUMNS.iter().any(|c| c.0 == name) || PASSED_OVER.contains(&name), "activity", out);
+        Ok(())
+    });
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Intraday<'a> {
+    #[serde(borrow)]
+    series: &'a RawValue,
+}
+
+static MINUTE_COLUMNS: &[(&str, &Measure)] = &[
+    ("steps", &STEPS_INTERVAL),
+    ("distance", &DISTANCE),
+    ("calories", &ENERGY_ACTIVE),
+    ("elevation", &FLOORS),
+    ("stroke", &SWIM_STROKES),
+    ("pool_lap", &POOL_LAPS),
+];
+
+static MOMENT_COLUMNS: &[(&str, &Measure)] =
+    &[("heart_rate", &HEART_RATE), ("spo2_auto", &SPO2), ("sdnn1", &HRV_SDNN), ("rmssd", &HRV_RMSSD)];
+
+pub(super) fn intraday<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut Normalized<'a>) -> Result<(), Reject> {
+    let parsed: Intraday<'a> = json::parse(body).map_err(|r| r.under("body"))?;
+    if parsed.series.get().starts_with('[') {
+        return Ok(()); // an empty series is an empty list, not an empty object
+    }
+    let series: BTreeMap<&'a str, &'a RawValue> =
+        json::parse(parsed.series.get().as_bytes()).map_err(|r| r.under("body.series"))?;
+    for (epoch, row) in series {
+        let before = out.readings.len();
+        if let Err(reject) = minute(epoch, row, profile, out) {
+            out.readings.truncate(before);
+            out.problems.push(Reject { line: None, column: None, ..reject }.under(&format!("body.series.{epoch}")));
+        }
+    }
+    Ok(())
+}
+
+fn minute<'a>(epoch: &'a str, row: &'a RawValue, profile: Option<&TimeZone>, out: &mut Normalized<'a>) -> Result<(), Reject> {
+    let columns: BTreeMap<&'a str, &'a RawValue> = json::parse(row.get().as_bytes())?;
+    let at =
+        epoch.parse().map_err(|_| Reject::new(headwater_schemas::reject::code::BAD_TIME, "expected epoch seconds as key"))?;
+    let start = time::epoch_in_zone(at, profile)?;
+    let device = named(word(&columns, "deviceid"), word(&columns, "hash_deviceid"));
+    let of = |value| (device.clone(), Method::Device, value);
+    if let Some(duration) = number(columns.get("duration").copied())?.and_then(|d| i64::try_from(d.trunc().mantissa()).ok()) {
+        let during = Effective::During(start, Stamp { micros: start.micros + duration * 1_000_000, ..start });
+        for (name, measure) in MINUTE_COLUMNS {
+            if let Some(value) = number(columns.get(name).copied()).map_err(|r| r.at(*name))? {
+                let (device, method, value) = of(value);
+                out.push(Reading { device, method, ..Reading::new(measure, epoch, during, Value::Quantity(value)) });
+            }
+        }
+    }
+    for (name, measure) in MOMENT_COLUMNS {
+        if let Some(value) = number(columns.get(name).copied()).map_err(|r| r.at(*name))?.filter(|v| !v.is_zero()) {
+            let (device, method, value) = of(value);
+            out.push(Reading { device, method, ..Reading::new(measure, epoch, Effective::At(start), Value::Quantity(value)) });
+        }
+    }
+    let known = |name: &str| {
+        MINUTE_COLUMNS.iter().chain(MOMENT_COLUMNS).any(|c| c.0 == name)
+            || matches!(name, "deviceid" | "hash_deviceid" | "model" | "model_id" | "duration" | "hrv_quality")
+    };
+    unknown(columns.keys(), known, "intraday", out);
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Workouts<'a> {
+    #[serde(borrow)]
+    series: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Workout<'a> {
+    id: Option<i64>,
+    category: i64,
+    #[serde(borrow)]
+    timezone: Option<Cow<'a, str>>,
+    attrib: Option<i64>,
+    startdate: i64,
+    enddate: i64,
+    #[serde(borrow)]
+    date: Option<Cow<'a, str>>,
+    modified: Option<i64>,
+    #[serde(borrow)]
+    deviceid: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    hash_deviceid: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    data: BTreeMap<&'a str, &'a RawValue>,
+}
+
+static WORKOUT_COLUMNS: &[(&str, &Measure)] = &[
+    ("calories", &ENERGY),
+    ("manual_calories", &ENERGY),
+    ("distance", &DISTANCE),
+    ("manual_distance", &DISTANCE),
+    ("steps", &STEPS_INTERVAL),
+    ("elevation", &FLOORS),
+    ("hr_average", &WORKOUT_HEART_RATE_AVERAGE),
+    ("hr_min", &WORKOUT_HEART_RATE_MIN),
+    ("hr_max", &WORKOUT_HEART_RATE_MAX),
+    ("pool_laps", &POOL_LAPS),
+    ("strokes", &SWIM_STROKES),
+];
+
+pub(super) fn workouts<'a>(body: &'a [u8], out: &mut Normalized<'a>) -> Result<(), Reject> {
+    let parsed: Workouts<'a> = json::parse(body).map_err(|r| r.under("body"))?;
+    json::each::<Workout<'a>>(&parsed.series, "body.series", out, |row, out| {
+        let zone = row.timezone.as_deref().map(time::zone).transpose().map_err(|r| r.at("timezone"))?;
+        let (start, end) = (time::epoch_in_zone(row.startdate, zone.as_ref())?, time::epoch_in_zone(row.enddate, zone.as_ref())?);
+        let duration = Decimal::from((row.enddate - row.startdate).max(0));
+        let mut components = vec![Component { measure: &EXERCISE_DURATION, value: Value::Quantity(minutes(duration)) }];
+        for (name, measure) in WORKOUT_COLUMNS {
+            let value = number(row.data.get(name).copied()).map_err(|r| r.at(format!("data.{name}")))?;
+            // What was entered by hand stands only where it is not nought, and does not stand beside what was measured.
+            let given = value.filter(|v| !v.is_zero() && !components.iter().any(|c: &Component<'_>| c.measure == *measure));
+            components.extend(given.map(|v| Component { measure, value: Value::Quantity(v) }));
+        }
+        let id = row.id.map_or_else(|| format!("{}-{}", row.startdate, row.category), |id| id.to_string());
+        let kind = category(row.category).map_or_else(|| Cow::Owned(format!("workout category {}", row.category)), Cow::Borrowed);
+        let known = |name: &str| WORKOUT_COLUMNS.iter().any(|c| c.0 == name) || OTHER.contains(&name);
+        unknown(row.data.keys(), known, "workout", out);
+        out.push(Reading {
+            components,
+            local_date: row.date,
+            method: if row.attrib == Some(2) { Method::Manual } else { Method::Device },
+            device: named(row.deviceid, row.hash_deviceid),
+            modified: row.modified.and_then(|s| s.checked_mul(1_000_000)),
+            ..Reading::new(&EXERCISE, id, Effective::During(start, end), Value::Text(kind))
+        });
+        Ok(())
+    });
+    Ok(())
+}
+
+/// Columns of a workout that are about how it was measured, or have no place yet; kept in raw.
+const OTHER: &[&str] = &[
+    "intensity",
+    "hr_zone_0",
+    "hr_zone_1",
+    "hr_zone_2",
+    "hr_zone_3",
+    "pause_duration",
+    "algo_pause_duration",
+    "spo2_average",
+    "pool_length",
+];
+
+/// The provider's words for its common categories.
+fn category(number: i64) -> Option<&'static str> {
+    Some(match number {
+        1 => "Walk",
+        2 => "Run",
+        3 => "Hiking",
+        4 => "Skating",
+        5 => "BMX",
+        6 => "Bicycling",
+        7 => "Swimming",
+        8 => "Surfing",
+        12 => "Tennis",
+        16 => "Lift weights",
+        18 => "Elliptical",
+        19 => "Pilates",
+        20 => "Basketball",
+        21 => "Soccer",
+        24 => "Rugby",
+        28 => "Yoga",
+        34 => "Skiing",
+        35 => "Snowboarding",
+        36 => "Other",
+        187 => "Rowing",
+        272 => "Multi-sport",
+        306 => "Indoor walk",
+        307 => "Indoor running",
+        308 => "Indoor cycling",
+        _ => return None,
+    })
+}
+
+fn word<'a>(columns: &BTreeMap<&'a str, &'a RawValue>, name: &str) -> Option<Cow<'a, str>> {
+    columns.get(name).and_then(|raw| raw.get().strip_prefix('"')?.strip_suffix('"')).map(Cow::Borrowed)
+}
+
+/// A number where there is one; null and absence are nothing.
+pub(super) fn number(raw: Option<&RawValue>) -> Result<Option<Decimal>, Reject> {
+    match raw {
+        None => Ok(None),
+        Some(raw) if raw.get() == "null" => Ok(None),
+        Some(raw) => json::parse::<Number<'_>>(raw.get().as_bytes())?.decimal().map(Some),
+    }
+}
+
+/// Seconds in minutes, to four places where they do not divide.
+pub(super) fn minutes(seconds: Decimal) -> Decimal {
+    (seconds / Decimal::from(60)).round_dp(4).normalize()
+}
+
+pub(super) fn unknown<'a, 'k>(
+    names: impl Iterator<Item = &'k &'a str>,
+    known: impl Fn(&str) -> bool,
+    what: &str,
+    out: &mut Normalized<'a>,
+) where
+    'a: 'k,
+{
+    for name in names.filter(|name| !known(name)) {
+        out.unknown(format!("{what} {name}"));
+    }
+}

@@ -1,0 +1,340 @@
+//! One pipeline of real processes around one simulated cloud.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use headwater::app::App;
+use headwater::config::Config;
+use headwater_ingest::Connect;
+use headwater_simulator::{Control, People, Person, Provider, Settings, Simulator, WebhookTargets};
+use headwater_store::{ObservationQuery, Store, StoredObservation};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where the real parts are.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    pub kafka: String,
+    pub registry: String,
+    pub cassandra: String,
+    pub eventhubs: String,
+    pub connection_string: String,
+    pub ca: String,
+}
+
+fn variable(name: &str) -> String {
+    std::env::vars().find(|(n, _)| n == name).map(|(_, v)| v).unwrap_or_else(|| panic!("{name} is not set although the real parts run"))
+}
+
+impl Parts {
+    pub fn from_env() -> Option<Self> {
+        std::env::vars().any(|(name, value)| name == "HEADWATER_TEST_REAL" && value == "1").then(|| Self {
+            kafka: variable("KAFKA_BOOTSTRAP"),
+            registry: variable("SCHEMA_REGISTRY_URL"),
+            cassandra: variable("CASSANDRA_NODE"),
+            eventhubs: variable("EVENTHUBS_BOOTSTRAP"),
+            connection_string: variable("EVENTHUBS_CONNECTION_STRING"),
+            ca: variable("EVENTHUBS_CA"),
+        })
+    }
+}
+
+/// A role's process; ended with the test.
+pub struct Process {
+    child: Child,
+    pub ops: String,
+    pub log: PathBuf,
+}
+
+impl Process {
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it ran");
+        self.child.wait().expect("it is ours");
+    }
+
+    /// SIGTERM, and how it ended.
+    pub fn stop(mut self) -> std::process::ExitStatus {
+        Command::new("kill").arg(self.child.id().to_string()).status().expect("kill is there");
+        self.child.wait().expect("it is ours")
+    }
+
+    pub fn running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    pub fn metric(&self, name: &str) -> f64 {
+        let page = get(&format!("http://{}/metrics", self.ops)).unwrap_or_default();
+        page.lines().filter(|l| l.starts_with(name)).filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    pub fn memory_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).expect("the kernel says so");
+        line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).expect("kilobytes") / 1024
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.running() {
+            self.kill();
+        }
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            let tail: Vec<&str> = log.lines().rev().take(30).collect();
+            eprintln!("--- {}\n{}", self.log.display(), tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+    }
+}
+
+pub struct Rig {
+    pub parts: Parts,
+    pub namespace: String,
+    pub receive: String,
+    pub folder: tempfile::TempDir,
+    pub simulator: Option<Simulator>,
+    pub store: Arc<dyn Store>,
+    pub app: Arc<App>,
+}
+
+pub const PATH_SECRET: &str = "an-unguessable-segment";
+pub const AUTHORIZATION: &str = "Bearer told-to-the-provider";
+pub const HUB: &str = "hub";
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
+}
+
+/// Waits until `check` gives something.
+pub async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = check().await {
+            return found;
+        }
+        assert!(started.elapsed() < TIMEOUT, "{what}: not within {TIMEOUT:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A GET without a runtime.
+fn get(url: &str) -> Option<String> {
+    let out = Command::new("curl").args(["-fsS", "-m", "2", url]).output().ok()?;
+    out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
+impl Rig {
+    /// Topics, schemas, tables and a hub, and a cloud if asked for; no process yet.
+    pub async fn new(parts: Parts, cloud: bool) -> Self {
+        Self::with(parts, cloud, "").await
+    }
+
+    /// The same with more configuration.
+    pub async fn with(parts: Parts, cloud: bool, more: &str) -> Self {
+        let namespace = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..10]);
+        let folder = tempfile::tempdir().expect("a folder");
+        let receive = format!("127.0.0.1:{}", free_port());
+        let simulator = if cloud {
+            let settings = Settings {
+                people: People { withings: 1, google_health: 1 },
+                history_days: 3,
+                webhooks: Some(WebhookTargets::under(&format!("http://{receive}/webhooks"), PATH_SECRET, AUTHORIZATION)),
+                ..Settings::quiet()
+            };
+            Some(Simulator::start(settings).await.expect("a simulator"))
+        } else {
+            None
+        };
+        let url = simulator.as_ref().map_or_else(|| "http://127.0.0.1:1".to_owned(), Simulator::url);
+        let text = config(&parts, &namespace, &receive, &url, folder.path()) + more;
+        std::fs::write(folder.path().join("headwater.toml"), &text).expect("a writable folder");
+        let app = Arc::new(App::new(Config::parse(&text).expect("a good configuration")).expect("an app"));
+        let rig = Self { store: app.store().await.expect("a store"), parts, namespace, receive, folder, simulator, app };
+        for arguments in [&["topics", "apply"][..], &["schemas", "register"], &["store", "migrate"]] {
+            let done = rig.command(arguments);
+            assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        }
+        rig.create_hub().await;
+        rig
+    }
+
+    pub fn control(&self) -> Control {
+        self.simulator.as_ref().expect("a rig with a cloud").control()
+    }
+
+    pub fn hub(&self) -> String {
+        format!("{}.{HUB}", self.namespace)
+    }
+
+    /// Runs a command of the binary to its end.
+    pub fn command(&self, arguments: &[&str]) -> std::process::Output {
+        self.binary(arguments).output().expect("the binary runs")
+    }
+
+    fn binary(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
+        command.arg("--config").arg(self.folder.path().join("headwater.toml")).args(arguments);
+        command
+    }
+
+    /// Starts a role and waits until it is ready.
+    pub async fn start(&self, arguments: &[&str]) -> Process {
+        let mut process = self.launch(arguments);
+        let url = format!("http://{}/health/ready", process.ops);
+        until(&format!("{arguments:?} ready"), async || {
+            assert!(process.running(), "{arguments:?} ended at its start: {}", std::fs::read_to_string(&process.log).unwrap_or_default());
+            get(&url)
+        })
+        .await;
+        process
+    }
+
+    /// Starts a role and does not wait.
+    pub fn launch(&self, arguments: &[&str]) -> Process {
+        let ops = format!("127.0.0.1:{}", free_port());
+        let log = self.folder.path().join(format!("{}.log", arguments.join("-")));
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log");
+        let child = self
+            .binary(arguments)
+            .env("HEADWATER_LISTEN__OPS", &ops)
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .expect("the binary starts");
+        Process { child, ops, log }
+    }
+
+    /// Connects a person of the cloud as the dev role does.
+    pub async fn connect(&self, person: &Person, subject: &str) -> uuid::Uuid {
+        let producer = self.app.producer("test").expect("a producer");
+        let connector = self.app.ingest(self.store.clone(), Arc::new(producer)).expect("ingest").connector();
+        let redirect = "http://127.0.0.1:1/callback";
+        let mut url: reqwest::Url = connector.authorize_url(person.provider.name(), "state", redirect).expect("an address").parse().expect("a URL");
+        url.query_pairs_mut().append_pair("simulate_consent", &person.user_id);
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        let answer = http.get(url).send().await.expect("an answer");
+        let location: reqwest::Url = answer.headers()["location"].to_str().expect("text").parse().expect("a URL");
+        let code = location.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned();
+        let webhooks = format!("http://{}/webhooks", self.receive);
+        let ask = Connect {
+            provider: person.provider.name(),
+            code: &code,
+            redirect_uri: redirect,
+            subject,
+            zone: Some(&person.time_zone),
+            webhooks: Some(&webhooks),
+        };
+        connector.connect(ask).await.expect("connected")
+    }
+
+    pub fn person(&self, provider: Provider) -> Person {
+        self.control().people().into_iter().find(|p| p.provider == provider).expect("one of each")
+    }
+
+    /// Rows of one type in a time range, withdrawn ones included.
+    pub async fn rows(&self, subject: &str, data_type: &str, from: i64, to: i64) -> Vec<StoredObservation> {
+        let query = ObservationQuery { subject_id: subject.into(), data_type: data_type.into(), from, to, limit: 10_000, after: None };
+        self.store.observations(&query).await.map(|page| page.rows).unwrap_or_default()
+    }
+
+    async fn create_hub(&self) {
+        let admin: AdminClient<DefaultClientContext> = self.hub_client().create().expect("an admin client");
+        let hub = self.hub();
+        let topic = NewTopic::new(&hub, 2, TopicReplication::Fixed(1));
+        let made = admin.create_topics([&topic], &AdminOptions::new().operation_timeout(Some(TIMEOUT))).await.expect("an answer");
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
+    }
+
+    fn hub_client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.parts.eventhubs)
+            .set("security.protocol", "sasl_ssl")
+            .set("sasl.mechanism", "PLAIN")
+            .set("sasl.username", "$ConnectionString")
+            .set("sasl.password", &self.parts.connection_string)
+            .set("ssl.ca.location", &self.parts.ca);
+        config
+    }
+
+    /// Values on the hub so far.
+    pub fn hub_values(&self) -> Vec<Vec<u8>> {
+        values(&mut self.hub_client(), &self.hub())
+    }
+
+    /// Values on a topic of ours so far.
+    pub fn values(&self, topic: &str) -> Vec<Vec<u8>> {
+        values(ClientConfig::new().set("bootstrap.servers", &self.parts.kafka), topic)
+    }
+
+    pub fn read(&self, file: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(file)).unwrap_or_default()
+    }
+}
+
+/// Everything on a topic from its beginning to its end as it is now.
+fn values(config: &mut ClientConfig, topic: &str) -> Vec<Vec<u8>> {
+    let group = format!("look-{}", uuid::Uuid::new_v4());
+    let consumer: BaseConsumer = config.set("group.id", group).set("enable.auto.commit", "false").create().expect("a consumer");
+    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).expect("metadata");
+    let mut values = Vec::new();
+    for partition in metadata.topics()[0].partitions() {
+        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT).expect("watermarks");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition.id(), Offset::Offset(low)).expect("an offset");
+        consumer.assign(&list).expect("assigned");
+        let mut at = low;
+        while at < high {
+            let message = consumer.poll(TIMEOUT).expect("a record").expect("no error");
+            at = message.offset() + 1;
+            values.push(message.payload().unwrap_or_default().to_vec());
+        }
+    }
+    values
+}
+
+fn config(parts: &Parts, namespace: &str, receive: &str, simulator: &str, folder: &Path) -> String {
+    let mut text = format!(
+        "namespace = \"{namespace}\"\ninstance = \"one\"\n\
+         [listen]\nreceive = \"{receive}\"\n\
+         [kafka]\nbootstrap = \"{}\"\n\
+         [registry]\nurl = \"{}\"\ncache_file = \"{}\"\n\
+         [topics]\nreplication_factor = 1\npartitions = 4\n\
+         [group]\nstatic_membership = true\nsession_timeout_ms = 10000\ndrain_ms = 5000\n\
+         [store]\nkeys = \"test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"\n\
+         [store.scylla]\nnodes = [\"{}\"]\nkeyspace = \"{namespace}\"\nreplication_factor = 1\n\
+         [sinks.eventhubs]\nbootstrap = \"{}\"\nconnection_string = \"{}\"\ntopic = \"{namespace}.{HUB}\"\nca_file = \"{}\"\n",
+        parts.kafka,
+        parts.registry,
+        folder.join("schema-ids.json").display(),
+        parts.cassandra,
+        parts.eventhubs,
+        parts.connection_string,
+        parts.ca,
+    );
+    for provider in ["withings", "google_health"] {
+        let cloud = format!("{simulator}/{provider}");
+        let (authorize, token, webhook) = match provider {
+            "withings" => ("/oauth2_user/authorize2", "/v2/oauth2", format!("path_secret = \"{PATH_SECRET}\"")),
+            _ => (
+                "/o/oauth2/v2/auth",
+                "/token",
+                format!("authorization = \"{AUTHORIZATION}\"\nkeyset_url = \"{cloud}/webhooks_public_keyset.json\""),
+            ),
+        };
+        text += &format!(
+            "[providers.{provider}]\nclient_id = \"headwater-dev\"\nclient_secret = \"headwater-dev-secret\"\napi_url = \"{cloud}\"\n\
+             authorize_url = \"{cloud}{authorize}\"\ntoken_url = \"{cloud}{token}\"\nhistory_days = 2\n\
+             [providers.{provider}.webhook]\n{webhook}\n"
+        );
+    }
+    text
+}
