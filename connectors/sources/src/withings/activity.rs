@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use headwater_schemas::codes::*;
 use headwater_schemas::observation::{Method, OffsetOrigin};
 use headwater_schemas::reading::{Component, Effective, Normalized, Reading, Stamp, Value};
-use headwater_schemas::reject::Reject;
+use headwater_schemas::reject::{Reject, code};
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -22,20 +22,8 @@ struct Days<'a> {
     activities: Vec<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-struct Day<'a> {
-    #[serde(borrow)]
-    date: Cow<'a, str>,
-    #[serde(borrow)]
-    timezone: Cow<'a, str>,
-    modified: Option<i64>,
-    #[serde(borrow)]
-    deviceid: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    hash_deviceid: Option<Cow<'a, str>>,
-    #[serde(flatten, borrow)]
-    rest: BTreeMap<&'a str, &'a RawValue>,
-}
+/// A row, column by column.
+type Row<'a> = BTreeMap<&'a str, &'a RawValue>;
 
 /// Columns of a day, what they are, and whether they come in seconds.
 static COLUMNS: &[(&str, &Measure, bool)] = &[
@@ -59,31 +47,33 @@ static COLUMNS: &[(&str, &Measure, bool)] = &[
 ];
 
 /// Columns that say nothing of the person, or repeat others (`active` is moderate and intense together).
-const PASSED_OVER: &[&str] = &["active", "brand", "is_tracker", "model", "modelid", "id"];
+const PASSED_OVER: &[&str] = &["active", "brand", "is_tracker", "model", "modelid", "id", "date", "timezone", "modified", "deviceid", "hash_deviceid"];
 
 pub(super) fn days<'a>(body: &'a [u8], out: &mut Normalized<'a>) -> Result<(), Reject> {
     let parsed: Days<'a> = json::parse(body).map_err(|r| r.under("body"))?;
-    json::each::<Day<'a>>(&parsed.activities, "body.activities", out, |row, out| {
-        let zone = time::zone(&row.timezone).map_err(|r| r.at("timezone"))?;
-        let date = time::date(&row.date).map_err(|r| r.at("date"))?;
-        let effective = time::day(date, Some(&zone), OffsetOrigin::Zone)?;
-        let device = named(row.deviceid, row.hash_deviceid);
+    json::each::<Row<'a>>(&parsed.activities, "body.activities", out, |row, out| {
+        let text = |name: &str| word(&row, name).ok_or_else(|| Reject::new(code::UNEXPECTED_SHAPE, "expected text").at(name));
+        let (date, zone) = (text("date")?, text("timezone")?);
+        let zone = time::zone(&zone).map_err(|r| r.at("timezone"))?;
+        let effective = time::day(time::date(&date).map_err(|r| r.at("date"))?, Some(&zone), OffsetOrigin::Zone)?;
+        let device = named(word(&row, "deviceid"), word(&row, "hash_deviceid"));
+        let modified = number(row.get("modified").copied()).map_err(|r| r.at("modified"))?.and_then(|s| i64::try_from(s.trunc().mantissa()).ok());
         for (name, measure, seconds) in COLUMNS {
-            let Some(number) = number(row.rest.get(name).copied()).map_err(|r| r.at(*name))? else { continue };
+            let Some(number) = number(row.get(name).copied()).map_err(|r| r.at(*name))? else { continue };
             // A pulse of nought is no reading.
-            if name.starts_with("hr_a") && number.is_zero() || name.starts_with("hr_m") && number.is_zero() {
+            if matches!(*name, "hr_average" | "hr_min" | "hr_max") && number.is_zero() {
                 continue;
             }
             let number = if *seconds { minutes(number) } else { number };
             out.push(Reading {
-                local_date: Some(row.date.clone()),
+                local_date: Some(date.clone()),
                 method: Method::Device,
                 device: device.clone(),
-                modified: row.modified.and_then(|s| s.checked_mul(1_000_000)),
-                ..Reading::new(measure, row.date.clone(), effective, Value::Quantity(number))
+                modified: modified.and_then(|s| s.checked_mul(1_000_000)),
+                ..Reading::new(measure, date.clone(), effective, Value::Quantity(number))
             });
         }
-        unknown(row.rest.keys(), |name| COLUMNS.iter().any(|c| c.0 == name) || PASSED_OVER.contains(&name), "activity", out);
+        unknown(row.keys(), |name| COLUMNS.iter().any(|c| c.0 == name) || PASSED_OVER.contains(&name), "activity", out);
         Ok(())
     });
     Ok(())
@@ -127,7 +117,7 @@ pub(super) fn intraday<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut
 fn minute<'a>(epoch: &'a str, row: &'a RawValue, profile: Option<&TimeZone>, out: &mut Normalized<'a>) -> Result<(), Reject> {
     let columns: BTreeMap<&'a str, &'a RawValue> = json::parse(row.get().as_bytes())?;
     let at =
-        epoch.parse().map_err(|_| Reject::new(headwater_schemas::reject::code::BAD_TIME, "expected epoch seconds as key"))?;
+        epoch.parse().map_err(|_| Reject::new(code::BAD_TIME, "expected epoch seconds as key"))?;
     let start = time::epoch_in_zone(at, profile)?;
     let device = named(word(&columns, "deviceid"), word(&columns, "hash_deviceid"));
     let of = |value| (device.clone(), Method::Device, value);

@@ -66,3 +66,8 @@ impl Settings {
         config
     }
 }
+
+/// What librdkafka complains of outside any call: mostly that a broker is away, which it mends by itself.
+fn complain(error: &rdkafka::error::KafkaError, reason: &str) {
+    tracing::warn!(target: "librdkafka", "{error}: {reason}");
+}

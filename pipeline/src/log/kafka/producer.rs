@@ -42,7 +42,11 @@ impl Delivery {
 
 struct Context;
 
-impl ClientContext for Context {}
+impl ClientContext for Context {
+    fn error(&self, error: KafkaError, reason: &str) {
+        super::complain(&error, reason);
+    }
+}
 
 impl ProducerContext for Context {
     type DeliveryOpaque = Arc<Delivery>;

@@ -15,10 +15,12 @@ struct Way {
     /// The stream's name at the simulator and in its notifications.
     stream: &'static str,
     topic: &'static str,
+    /// Units of the API in a kilogram.
+    per_kilogram: f64,
 }
 
-const SCALE: Way = Way { provider: Provider::Withings, stream: "measures", topic: "1" };
-const BAND: Way = Way { provider: Provider::GoogleHealth, stream: "weight", topic: "weight" };
+const SCALE: Way = Way { provider: Provider::Withings, stream: "measures", topic: "1", per_kilogram: 1.0 };
+const BAND: Way = Way { provider: Provider::GoogleHealth, stream: "weight", topic: "weight", per_kilogram: 1000.0 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_webhooks_payload_goes_all_the_way_and_stays_one_row() {
@@ -44,7 +46,7 @@ async fn the_whole_way(rig: Rig, way: Way) {
 
     // A measurement an hour ago; the cloud announces it, as it does for a connected account.
     let at = jiff::Timestamp::now().as_second() - 3600;
-    let addition = Addition { start: at, end: at, content: Content::Value(81.25) };
+    let addition = Addition { start: at, end: at, content: Content::Value(81.25 * way.per_kilogram) };
     let added = control.add(way.provider, &person.user_id, way.stream, addition).await.expect("added");
     assert!(added.deliveries.iter().all(|d| d.delivered), "{:?}", added.deliveries);
     let window = (at * 1_000_000, at * 1_000_000 + 1);
@@ -54,6 +56,7 @@ async fn the_whole_way(rig: Rig, way: Way) {
     until("the message at the other endpoint", async || on_hub(&rig, &first, "81.25").then_some(())).await;
 
     // The same notification ten more times, windows in no order.
+    settled(&rig).await;
     let raws = rig.values(&topics::RAW.name(&rig.namespace, Some(way.provider.name()))).len();
     for n in 0..10i64 {
         let shift = (n * 7) % 10;
@@ -76,7 +79,7 @@ async fn the_whole_way(rig: Rig, way: Way) {
     assert_eq!(after, raws, "an unchanged answer is not appended again");
 
     // A correction: same record, other value.
-    control.correct(way.provider, &person.user_id, way.stream, &Select::Id(added.id), Change::Value(80.5)).await.expect("corrected");
+    control.correct(way.provider, &person.user_id, way.stream, &Select::Id(added.id), Change::Value(80.5 * way.per_kilogram)).await.expect("corrected");
     let corrected = until("the correction", async || rows().await.into_iter().find(|r| decimal(r) == Some(80.5))).await;
     assert_eq!((corrected.id, corrected.status.as_str()), (first.id, "amended"));
     assert!(corrected.version > first.version);
