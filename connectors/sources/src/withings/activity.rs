@@ -47,7 +47,8 @@ static COLUMNS: &[(&str, &Measure, bool)] = &[
 ];
 
 /// Columns that say nothing of the person, or repeat others (`active` is moderate and intense together).
-const PASSED_OVER: &[&str] = &["active", "brand", "is_tracker", "model", "modelid", "id", "date", "timezone", "modified", "deviceid", "hash_deviceid"];
+const PASSED_OVER: &[&str] =
+    &["active", "brand", "is_tracker", "model", "modelid", "id", "date", "timezone", "modified", "deviceid", "hash_deviceid"];
 
 pub(super) fn days<'a>(body: &'a [u8], out: &mut Normalized<'a>) -> Result<(), Reject> {
     let parsed: Days<'a> = json::parse(body).map_err(|r| r.under("body"))?;
@@ -57,7 +58,9 @@ pub(super) fn days<'a>(body: &'a [u8], out: &mut Normalized<'a>) -> Result<(), R
         let zone = time::zone(&zone).map_err(|r| r.at("timezone"))?;
         let effective = time::day(time::date(&date).map_err(|r| r.at("date"))?, Some(&zone), OffsetOrigin::Zone)?;
         let device = named(word(&row, "deviceid"), word(&row, "hash_deviceid"));
-        let modified = number(row.get("modified").copied()).map_err(|r| r.at("modified"))?.and_then(|s| i64::try_from(s.trunc().mantissa()).ok());
+        let modified = number(row.get("modified").copied())
+            .map_err(|r| r.at("modified"))?
+            .and_then(|s| i64::try_from(s.trunc().mantissa()).ok());
         for (name, measure, seconds) in COLUMNS {
             let Some(number) = number(row.get(name).copied()).map_err(|r| r.at(*name))? else { continue };
             // A pulse of nought is no reading.
@@ -116,8 +119,7 @@ pub(super) fn intraday<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut
 
 fn minute<'a>(epoch: &'a str, row: &'a RawValue, profile: Option<&TimeZone>, out: &mut Normalized<'a>) -> Result<(), Reject> {
     let columns: BTreeMap<&'a str, &'a RawValue> = json::parse(row.get().as_bytes())?;
-    let at =
-        epoch.parse().map_err(|_| Reject::new(code::BAD_TIME, "expected epoch seconds as key"))?;
+    let at = epoch.parse().map_err(|_| Reject::new(code::BAD_TIME, "expected epoch seconds as key"))?;
     let start = time::epoch_in_zone(at, profile)?;
     let device = named(word(&columns, "deviceid"), word(&columns, "hash_deviceid"));
     let of = |value| (device.clone(), Method::Device, value);

@@ -1,0 +1,1 @@
+//! Every trap of this provider, by name.
