@@ -1,7 +1,10 @@
 //! Tests on real Kafka, Cassandra and registry: `infra/test` brings them up and says where they are. Each test has its own namespace, keyspace and
 //! processes, and ends only what it started.
 
+mod bad_input;
+mod feed;
 mod journey;
+mod kills;
 mod rig;
 
 /// Gives the test its parts, or says on stderr that it is skipped. Skipped is never passed: the runner takes these lines off.

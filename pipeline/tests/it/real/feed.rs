@@ -1,0 +1,104 @@
+//! Raw records put straight onto the topic: what the fetcher would append, at a pace and a number of the test's choosing.
+
+use std::time::Duration;
+
+use headwater::log::kafka::Producer;
+use headwater_ingest::Outlet as _;
+use headwater_schemas::raw::{Lane, Origin, Raw};
+use headwater_schemas::topics::{self, Subject as _};
+use headwater_schemas::{Outbox, ids};
+use uuid::Uuid;
+
+use super::rig::Rig;
+
+pub const PROVIDER: &str = "google_health";
+/// 1 June 2026, midnight UTC.
+const START: i64 = 1_780_272_000;
+
+/// The weight in grams and the second of record `n`.
+pub fn expected(n: u64) -> (u64, i64) {
+    (60_000 + n * 7 % 40_000, START + i64::try_from(n).expect("a small number") * 60)
+}
+
+pub fn subject(n: u64) -> String {
+    format!("person-{}", n % 5)
+}
+
+/// Where the rows of a test lie in time.
+pub fn span(records: u64) -> (i64, i64) {
+    (expected(0).1 * 1_000_000, (expected(records).1) * 1_000_000)
+}
+
+/// Appends records `from..to`.
+pub async fn put(producer: &Producer, from: u64, to: u64) {
+    let mut out = Outbox::default();
+    for n in from..to {
+        let (grams, at) = expected(n);
+        let time = jiff::Timestamp::from_second(at).expect("a time").to_string();
+        let body = format!(r#"{{"dataPoints":[{{"weight":{{"weightGrams":{grams},"sampleTime":{{"physicalTime":"{time}","utcOffset":"7200s"}}}}}}]}}"#);
+        append(&mut out, &subject(n), body.as_bytes());
+    }
+    // Acknowledged, or the test's own premise is wrong.
+    producer.append(&out).await.expect("kafka takes it");
+}
+
+/// Puts one raw record with this body.
+pub fn append(out: &mut Outbox, subject: &str, body: &[u8]) {
+    let connection_id = ids::connection(PROVIDER, subject);
+    let raw = Raw {
+        raw_id: Uuid::now_v7(),
+        provider: PROVIDER,
+        connection_id,
+        subject_id: subject,
+        stream: "weight",
+        lane: Lane::Live,
+        origin: Origin::Fetch,
+        fetched_at: (START + 10_000_000) * 1_000_000,
+        window_start: None,
+        window_end: None,
+        request: None,
+        http_status: Some(200),
+        content_type: "application/json",
+        headers: vec![],
+        time_zone: None,
+        amended: vec![],
+        version_floor: None,
+        encryption: None,
+        body,
+    };
+    out.put(&topics::RAW, Some(PROVIDER), connection_id.to_string().as_bytes(), |bytes| raw.encode(bytes));
+}
+
+/// How many of the records are in the store, each with the value it must have. Panics on a row that is wrong.
+pub async fn present(rig: &Rig, records: u64) -> u64 {
+    let (from, to) = span(records);
+    let mut rows = 0;
+    for person in 0..5 {
+        let name = format!("person-{person}");
+        let mut seen = std::collections::BTreeSet::new();
+        for row in rig.rows(&name, "body-weight", from, to).await {
+            let n = u64::try_from((row.start / 1_000_000 - START) / 60).expect("a row of ours");
+            assert_eq!(subject(n), name, "a row of somebody else");
+            let grams = expected(n).0;
+            let value: f64 = row.value_text.as_deref().and_then(|v| v.parse().ok()).expect("a value");
+            assert!((value * 1000.0 - grams as f64).abs() < 1e-6, "record {n} has {value} kg instead of {grams} g");
+            assert!(row.fhir.contains(&row.id.to_string()) && row.status == "final");
+            assert!(seen.insert(n), "record {n} stands twice");
+        }
+        rows += seen.len() as u64;
+    }
+    rows
+}
+
+/// Waits until all are there.
+pub async fn complete(rig: &Rig, records: u64, patience: Duration) {
+    let until = std::time::Instant::now() + patience;
+    loop {
+        let there = present(rig, records).await;
+        if there == records {
+            return;
+        }
+        assert!(std::time::Instant::now() < until, "{there} of {records} records are in the store after {patience:?}");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
