@@ -5,7 +5,9 @@ mod bad_input;
 mod feed;
 mod journey;
 mod kills;
+mod outages;
 mod rig;
+mod server;
 
 /// Gives the test its parts, or says on stderr that it is skipped. Skipped is never passed: the runner takes these lines off.
 macro_rules! parts_or_skip {

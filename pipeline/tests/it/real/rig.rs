@@ -74,12 +74,6 @@ impl Process {
         let page = get(&format!("http://{}/metrics", self.ops)).unwrap_or_default();
         page.lines().filter(|l| l.starts_with(name)).filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
-
-    pub fn memory_mib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).expect("the kernel says so");
-        line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).expect("kilobytes") / 1024
-    }
 }
 
 impl Drop for Process {
@@ -273,10 +267,6 @@ impl Rig {
     /// Values on a topic of ours so far.
     pub fn values(&self, topic: &str) -> Vec<Vec<u8>> {
         values(ClientConfig::new().set("bootstrap.servers", &self.parts.kafka), topic)
-    }
-
-    pub fn read(&self, file: &str) -> String {
-        std::fs::read_to_string(self.folder.path().join(file)).unwrap_or_default()
     }
 }
 
