@@ -18,8 +18,8 @@ use headwater_sources::source::{Grant, TokenFault, Tokens as Given};
 use headwater_store::{ConnectionState, Tokens};
 use oauth2::basic::BasicClient;
 use oauth2::{
-    AsyncHttpClient,
-    AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RefreshToken, RequestTokenError, TokenResponse as _, TokenUrl,
+    AsyncHttpClient, AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RefreshToken, RequestTokenError,
+    TokenResponse as _, TokenUrl,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;

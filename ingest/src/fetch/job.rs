@@ -130,8 +130,10 @@ impl Fetcher {
                             tracing::warn!(provider = connection.provider, connection = %connection.id, why, "given up for now; the schedule comes back to it");
                             return Ok(());
                         }
-                        let mut rest =
-                            vec![Item { streams: streams[place..].iter().map(|s| s.id.to_owned()).collect(), window: item.window }];
+                        let mut rest = vec![Item {
+                            streams: streams[place..].iter().map(|s| s.id.to_owned()).collect(),
+                            window: item.window,
+                        }];
                         rest.extend_from_slice(&job.items[index + 1..]);
                         let attempt = u32::try_from(job.attempt).unwrap_or(0);
                         let wait = after.unwrap_or_else(|| backoff(attempt, Duration::from_secs(5), Duration::from_secs(900)));
@@ -192,7 +194,12 @@ impl Fetcher {
 
 fn streams(cloud: &Cloud, item: &Item) -> Vec<&'static Stream> {
     let wanted = &item.streams;
-    cloud.profile().streams.iter().filter(|s| s.poll.is_some() && (wanted.is_empty() || wanted.iter().any(|w| w == s.id))).collect()
+    cloud
+        .profile()
+        .streams
+        .iter()
+        .filter(|s| s.poll.is_some() && (wanted.is_empty() || wanted.iter().any(|w| w == s.id)))
+        .collect()
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "the caller returns it")]

@@ -14,8 +14,8 @@ mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use headwater_schemas::Outbox;
 use headwater_schemas::hint::{Cause, Hint};
 use headwater_schemas::raw::Lane;

@@ -1,0 +1,143 @@
+use std::sync::atomic::Ordering;
+
+use headwater_schemas::hint::Hint;
+use headwater_schemas::raw::{Gone, Origin, Raw};
+use headwater_schemas::topics::{self, Subject as _};
+use headwater_simulator::{Addition, Change, Content, Fault, Provider, Select, Settings};
+use headwater_store::ConnectionState;
+
+use crate::support::World;
+
+const HOUR: i64 = 3600;
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+/// A weight an hour ago, and the window around it.
+async fn weigh(world: &World) -> (u64, (i64, i64)) {
+    let at = now() - HOUR;
+    let addition = Addition { start: at, end: at, content: Content::Value(70_000.0) };
+    let added = world.control().add(Provider::GoogleHealth, &world.person.user_id, "weight", addition).await.expect("added");
+    (added.id, (at * 1_000_000, (at + 1) * 1_000_000))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_equal_hints_are_one_question_and_an_unchanged_answer_is_not_appended_again() {
+    let world = World::new().await;
+    let (_, window) = weigh(&world).await;
+    let hints: Vec<Hint<'_>> = (0..10).map(|_| world.hint("weight", Some(window))).collect();
+    world.ingest.fetcher().run(&hints).await.expect("done");
+    assert_eq!(world.asked("weight"), 1);
+    let raws = world.log.on(&topics::RAW);
+    assert_eq!((raws.len(), world.log.outcomes()), (1, vec!["fetched"]));
+    world.ingest.fetcher().run(&hints).await.expect("done");
+    assert_eq!((world.log.on(&topics::RAW).len(), world.log.outcomes()), (1, vec!["fetched", "unchanged"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_is_marked_a_deletion_is_reconciled_and_nothing_is_gone_by_a_failure() {
+    let world = World::new().await;
+    let (id, window) = weigh(&world).await;
+    let fetcher = world.ingest.fetcher();
+    let run = async || fetcher.run(&[world.hint("weight", Some(window))]).await.expect("done");
+    run().await;
+    let control = world.control();
+    control
+        .correct(Provider::GoogleHealth, &world.person.user_id, "weight", &Select::Id(id), Change::Value(71_000.0))
+        .await
+        .expect("corrected");
+    run().await;
+    let raws = world.log.on(&topics::RAW);
+    let corrected = Raw::decode(&raws[1]).expect("our own record");
+    assert_eq!((corrected.amended.len(), corrected.version_floor.is_some()), (1, true));
+
+    // A failure says nothing about what is there.
+    control.fault_at(Provider::GoogleHealth, "weight", Fault::CutJson, 1);
+    run().await;
+    let raws = world.log.on(&topics::RAW);
+    assert_eq!(Raw::decode(&raws[2]).expect("our own record").origin, Origin::Fetch, "kept as it came, and nothing is gone");
+    assert_eq!(world.log.outcomes().last(), Some(&"failed"));
+    assert_eq!(world.log.on(&topics::HINT_LATER).len(), 1, "and asked again later");
+
+    control.delete(Provider::GoogleHealth, &world.person.user_id, "weight", &Select::Id(id)).await.expect("deleted");
+    run().await;
+    let raws = world.log.on(&topics::RAW);
+    let gone = raws
+        .iter()
+        .map(|b| Raw::decode(b).expect("our own record"))
+        .find(|r| r.origin == Origin::Reconcile)
+        .expect("a reconcile record");
+    let rows: Vec<Gone> = serde_json::from_slice(gone.body).expect("rows");
+    assert_eq!((rows.len(), rows[0].id, rows[0].data_type.as_str()), (1, corrected.amended[0].id, "body-weight"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_log_fails_nothing_is_remembered_and_the_next_run_appends() {
+    let world = World::new().await;
+    let (_, window) = weigh(&world).await;
+    world.log.failing.store(true, Ordering::SeqCst);
+    let hints = [world.hint("weight", Some(window))];
+    assert!(world.ingest.fetcher().run(&hints).await.is_err());
+    assert_eq!(world.store.cursor(world.connection, "weight").await.expect("the store"), None, "a cursor never leads the data");
+    world.log.failing.store(false, Ordering::SeqCst);
+    world.ingest.fetcher().run(&hints).await.expect("done");
+    assert_eq!(world.log.on(&topics::RAW).len(), 1);
+    let cursor = world.store.cursor(world.connection, "weight").await.expect("the store").expect("a cursor");
+    assert_eq!(cursor.fetched_to, window.1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_requests_put_the_hint_off_as_long_as_the_provider_says() {
+    let world = World::new().await;
+    let (_, window) = weigh(&world).await;
+    world.control().fault_at(Provider::GoogleHealth, "weight", Fault::RateLimited { retry_after: Some(90) }, 1);
+    let before = now();
+    world.ingest.fetcher().run(&[world.hint("weight", Some(window))]).await.expect("done");
+    let later = world.log.on(&topics::HINT_LATER);
+    let hint = Hint::decode(&later[0]).expect("our own record");
+    let wait = hint.not_before.expect("a time") / 1_000_000 - before;
+    assert!((85..=100).contains(&wait), "{wait} s");
+    assert_eq!((hint.streams, hint.window_start, hint.attempt), (vec!["weight"], Some(window.0), 1));
+    // Meanwhile nobody asks.
+    world.ingest.fetcher().run(&[world.hint("weight", Some(window))]).await.expect("done");
+    assert_eq!(world.asked("weight"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_was_switched_off_is_migrated_and_never_asked_again() {
+    let world = World::with(Settings::quiet(), "/fitbit").await;
+    for _ in 0..3 {
+        world.ingest.fetcher().run(&[world.hint("weight", None)]).await.expect("done");
+    }
+    let connection = world.store.connection(world.connection).await.expect("the store").expect("a connection");
+    assert_eq!(connection.state, ConnectionState::Migrated);
+    assert_eq!(world.control().counts()[&Provider::Fitbit].requests.values().sum::<u64>(), 1);
+    assert_eq!(world.log.on(&topics::CONNECTION).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_hangs_is_not_waited_for() {
+    let world = World::new().await;
+    let (_, window) = weigh(&world).await;
+    world.control().fault_at(Provider::GoogleHealth, "weight", Fault::Hang, 2);
+    world.ingest.fetcher().run(&[world.hint("weight", Some(window))]).await.expect("done");
+    assert_eq!((world.log.on(&topics::HINT_LATER).len(), world.log.on(&topics::RAW).len()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_due_gets_one_hint_and_a_later_time() {
+    let world = World::new().await;
+    let scheduler = world.ingest.scheduler();
+    assert_eq!(scheduler.tick(&|_| true).await.expect("the store"), 0, "just connected, so not due");
+    world.store.set_polled(world.connection, 1, 1).await.expect("the store");
+    let another = world.ingest.scheduler();
+    assert_eq!(another.tick(&|_| false).await.expect("the store"), 0, "not ours");
+    let fresh = world.ingest.scheduler();
+    assert_eq!(fresh.tick(&|id| id == world.connection).await.expect("the store"), 1);
+    assert_eq!(fresh.tick(&|_| true).await.expect("the store"), 0);
+    let next =
+        world.store.connection(world.connection).await.expect("the store").expect("a connection").next_poll.expect("a time");
+    let minutes = (next / 1_000_000 - now()) / 60;
+    assert!((44..=75).contains(&minutes), "{minutes} min");
+}

@@ -1,0 +1,6 @@
+//! Door, driver and tokens, against a simulated cloud and a real store.
+
+mod door;
+mod fetch;
+mod support;
+mod tokens;
