@@ -59,7 +59,10 @@ struct Item {
     resource: Box<RawValue>,
 }
 
-pub async fn range(State(store): State<Arc<dyn Store>>, query: Result<Query<Range>, QueryRejection>) -> Result<Json<Page>, Problem> {
+pub async fn range(
+    State(store): State<Arc<dyn Store>>,
+    query: Result<Query<Range>, QueryRejection>,
+) -> Result<Json<Page>, Problem> {
     let Query(range) = query.map_err(|e| Problem::new(400, "bad parameter", e.body_text()))?;
     if codes::by_slug(&range.data_type).is_none() {
         return Err(Problem::parameter("type", "a data type of `headwater streams`"));
@@ -86,12 +89,19 @@ pub struct Latest {
     data_types: Option<String>,
 }
 
-pub async fn latest(State(store): State<Arc<dyn Store>>, query: Result<Query<Latest>, QueryRejection>) -> Result<Json<Page>, Problem> {
+pub async fn latest(
+    State(store): State<Arc<dyn Store>>,
+    query: Result<Query<Latest>, QueryRejection>,
+) -> Result<Json<Page>, Problem> {
     let Query(latest) = query.map_err(|e| Problem::new(400, "bad parameter", e.body_text()))?;
     let types: Vec<&str> = match &latest.data_types {
         Some(list) => list
             .split(',')
-            .map(|slug| codes::by_slug(slug).map(|m| m.slug).ok_or_else(|| Problem::parameter("type", "data types of `headwater streams`")))
+            .map(|slug| {
+                codes::by_slug(slug)
+                    .map(|m| m.slug)
+                    .ok_or_else(|| Problem::parameter("type", "data types of `headwater streams`"))
+            })
             .collect::<Result<_, _>>()?,
         None => codes::ALL.iter().map(|m| m.slug).collect(),
     };
@@ -100,7 +110,8 @@ pub async fn latest(State(store): State<Arc<dyn Store>>, query: Result<Query<Lat
 }
 
 fn item(row: StoredObservation) -> Result<Item, Problem> {
-    let resource = RawValue::from_string(row.fhir).map_err(|_| Problem::new(500, "damaged row", "a stored resource is no JSON"))?;
+    let resource =
+        RawValue::from_string(row.fhir).map_err(|_| Problem::new(500, "damaged row", "a stored resource is no JSON"))?;
     Ok(Item {
         id: row.id,
         data_type: row.data_type,
@@ -119,7 +130,12 @@ fn text(micros: i64) -> String {
 }
 
 fn instant(name: &str, text: Option<&str>) -> Result<Option<i64>, Problem> {
-    text.map(|text| text.parse::<Timestamp>().map(|t| t.as_microsecond()).map_err(|_| Problem::parameter(name, "a time such as 2026-11-01T00:00:00Z"))).transpose()
+    text.map(|text| {
+        text.parse::<Timestamp>()
+            .map(|t| t.as_microsecond())
+            .map_err(|_| Problem::parameter(name, "a time such as 2026-11-01T00:00:00Z"))
+    })
+    .transpose()
 }
 
 fn after(text: &str) -> Result<(i64, Uuid), Problem> {

@@ -62,7 +62,9 @@ impl Copy {
         loop {
             if let Some(message) = consumer.poll(Duration::from_millis(100)) {
                 let message = message?;
-                let mut record = BaseRecord::to(&self.to).key(message.key().unwrap_or_default()).payload(message.payload().unwrap_or_default());
+                let mut record = BaseRecord::to(&self.to)
+                    .key(message.key().unwrap_or_default())
+                    .payload(message.payload().unwrap_or_default());
                 while let Err((_, back)) = producer.send(record) {
                     record = back;
                     producer.poll(Duration::from_millis(5));

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use headwater_schemas::topics;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use headwater_schemas::topics;
 
 use crate::payload;
 use crate::process::{Cost, Subject};
@@ -38,7 +38,11 @@ pub struct Normalize {
 
 impl Normalize {
     pub fn run(self) -> anyhow::Result<()> {
-        anyhow::ensure!(self.headwater.exists(), "no {}: build it with cargo build --release --ignore-rust-version", self.headwater.display());
+        anyhow::ensure!(
+            self.headwater.exists(),
+            "no {}: build it with cargo build --release --ignore-rust-version",
+            self.headwater.display()
+        );
         let folder = tempfile::tempdir()?;
         let namespace = format!("bench-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
         let config = folder.path().join("headwater.toml");
@@ -48,21 +52,47 @@ impl Normalize {
             anyhow::ensure!(done.status.success(), "headwater {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
         }
         let (bytes, raw) = (self.fill(&namespace)?, payload::topic(&namespace));
-        println!("{} raw records of {} bytes on average, {PARTITIONS} partitions, {} rounds", self.records, bytes / self.records, self.rounds);
-        println!("{:>8} {:>8} {:>14} {:>12} {:>12} {:>10}", "round", "subject", "cpu s/million", "wall s", "records/s", "peak MiB");
+        println!(
+            "{} raw records of {} bytes on average, {PARTITIONS} partitions, {} rounds",
+            self.records,
+            bytes / self.records,
+            self.rounds
+        );
+        println!(
+            "{:>8} {:>8} {:>14} {:>12} {:>12} {:>10}",
+            "round", "subject", "cpu s/million", "wall s", "records/s", "peak MiB"
+        );
         let (mut copies, mut normals) = (Vec::new(), Vec::new());
         for round in 1..=self.rounds {
             let to = format!("{namespace}.copy{round}");
             self.create(&to)?;
             let group = format!("{namespace}.copy{round}");
-            let copy = Subject::start(Command::new(std::env::current_exe()?).args(["copy", "--bootstrap", &self.bootstrap, "--from", &raw, "--to", &to, "--group", &group]))?;
-            copies.push(self.report(round, "copy", copy.until(Duration::from_secs(600), || Ok(self.total(&to)? >= self.records))?));
+            let copy = Subject::start(Command::new(std::env::current_exe()?).args([
+                "copy",
+                "--bootstrap",
+                &self.bootstrap,
+                "--from",
+                &raw,
+                "--to",
+                &to,
+                "--group",
+                &group,
+            ]))?;
+            copies.push(self.report(
+                round,
+                "copy",
+                copy.until(Duration::from_secs(600), || Ok(self.total(&to)? >= self.records))?,
+            ));
 
             self.rewind(&format!("{namespace}.normalize"), &raw)?;
             let observations = topics::OBSERVATION.name(&namespace, None);
             let goal = self.total(&observations)? + self.records * 3;
             let normalize = Subject::start(self.command(&config).args(["process", "normalize"]))?;
-            normals.push(self.report(round, "normalize", normalize.until(Duration::from_secs(600), || Ok(self.total(&observations)? >= goal))?));
+            normals.push(self.report(
+                round,
+                "normalize",
+                normalize.until(Duration::from_secs(600), || Ok(self.total(&observations)? >= goal))?,
+            ));
         }
         let ratio = |of: fn(&Cost) -> f64| {
             let mut ratios: Vec<f64> = copies.iter().zip(&normals).map(|(copy, normal)| of(copy) / of(normal)).collect();
@@ -138,7 +168,8 @@ impl Normalize {
 
     /// The id the registry gave the raw schema, asked with the tool at hand.
     fn schema_id(&self, topic: &str) -> anyhow::Result<u32> {
-        let answer = Command::new("curl").args(["-fsS", &format!("{}/subjects/{topic}-value/versions/latest", self.registry)]).output()?;
+        let answer =
+            Command::new("curl").args(["-fsS", &format!("{}/subjects/{topic}-value/versions/latest", self.registry)]).output()?;
         let json: serde_json::Value = serde_json::from_slice(&answer.stdout).context("the registry's answer")?;
         u32::try_from(json["id"].as_u64().context("no id in the registry's answer")?).context("a schema id of 32 bits")
     }

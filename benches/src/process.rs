@@ -33,7 +33,8 @@ impl Subject {
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = |index: usize| -> anyhow::Result<f64> { Ok(fields.get(index).context("a short /proc/stat")?.parse()?) };
         let status = std::fs::read_to_string(format!("{folder}/status"))?;
-        let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).and_then(|v| v.trim().split(' ').next()?.parse::<f64>().ok());
+        let peak =
+            status.lines().find_map(|l| l.strip_prefix("VmHWM:")).and_then(|v| v.trim().split(' ').next()?.parse::<f64>().ok());
         Ok(Cost {
             cpu_seconds: (ticks(11)? + ticks(12)?) / TICKS,
             wall_seconds: self.started.elapsed().as_secs_f64(),

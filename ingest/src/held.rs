@@ -104,7 +104,7 @@ mod tests {
             id: Uuid::from_u128(n),
             digest: 7,
             start: -5,
-            end: (n % 2 == 0).then_some(9),
+            end: n.is_multiple_of(2).then_some(9),
             preliminary: n == 1,
             subject: 3,
             gone,

@@ -71,7 +71,8 @@ impl App {
             let opened = SqliteStore::open(&sqlite.path, keys).await;
             return Ok(opened.map(|store| Arc::new(store) as Arc<dyn Store>));
         }
-        let cluster = settings.scylla.as_ref().ok_or_else(|| anyhow::anyhow!("store: expected [store.scylla] or [store.sqlite]"))?;
+        let cluster =
+            settings.scylla.as_ref().ok_or_else(|| anyhow::anyhow!("store: expected [store.scylla] or [store.sqlite]"))?;
         let settings = scylla::Settings {
             nodes: cluster.nodes.clone(),
             keyspace: cluster.keyspace.clone(),

@@ -59,7 +59,12 @@ pub struct Listen {
 
 impl Default for Listen {
     fn default() -> Self {
-        Self { ops: "127.0.0.1:9464".into(), receive: "127.0.0.1:8080".into(), api: "127.0.0.1:8090".into(), simulator: "127.0.0.1:8100".into() }
+        Self {
+            ops: "127.0.0.1:9464".into(),
+            receive: "127.0.0.1:8080".into(),
+            api: "127.0.0.1:8090".into(),
+            simulator: "127.0.0.1:8100".into(),
+        }
     }
 }
 
@@ -141,7 +146,14 @@ pub struct GroupSettings {
 
 impl Default for GroupSettings {
     fn default() -> Self {
-        Self { static_membership: false, session_timeout_ms: 30_000, drain_ms: 10_000, stall_ms: 120_000, fetch_wait_ms: 100, linger_ms: 25 }
+        Self {
+            static_membership: false,
+            session_timeout_ms: 30_000,
+            drain_ms: 10_000,
+            stall_ms: 120_000,
+            fetch_wait_ms: 100,
+            linger_ms: 25,
+        }
     }
 }
 
@@ -160,7 +172,8 @@ pub struct ApiSettings {
 }
 
 /// Secrets that may be given as a file's name.
-const SECRETS: &[&str] = &["password", "client_secret", "connection_string", "keys", "path_secret", "authorization", "verification_code", "token"];
+const SECRETS: &[&str] =
+    &["password", "client_secret", "connection_string", "keys", "path_secret", "authorization", "verification_code", "token"];
 
 /// Variables that only start with our prefix.
 const NOT_SETTINGS: &[&str] = &["CONFIG", "TEST_", "INFRA_"];
@@ -172,7 +185,9 @@ impl Config {
     /// Names the key, where it stands, and what was expected.
     pub fn load(file: &Path) -> anyhow::Result<Self> {
         anyhow::ensure!(file.exists(), "no configuration file {}: give one with --config or HEADWATER_CONFIG", file.display());
-        let env = Env::prefixed("HEADWATER_").filter(|key| !NOT_SETTINGS.iter().any(|other| key.as_str().to_uppercase().starts_with(other))).split("__");
+        let env = Env::prefixed("HEADWATER_")
+            .filter(|key| !NOT_SETTINGS.iter().any(|other| key.as_str().to_uppercase().starts_with(other)))
+            .split("__");
         Self::extract(&Figment::new().merge(SecretFiles(Toml::file(file))).merge(env))
     }
 
@@ -194,15 +209,24 @@ impl Config {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        let word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
-        anyhow::ensure!(word(&self.namespace), "namespace: expected lower-case letters, digits, - and _, not {:?}", self.namespace);
+        let word = |text: &str| {
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+        };
+        anyhow::ensure!(
+            word(&self.namespace),
+            "namespace: expected lower-case letters, digits, - and _, not {:?}",
+            self.namespace
+        );
         anyhow::ensure!(
             self.group.drain_ms < self.group.session_timeout_ms,
             "group.drain_ms: expected less than group.session_timeout_ms ({}), not {}",
             self.group.session_timeout_ms,
             self.group.drain_ms
         );
-        anyhow::ensure!(!self.group.static_membership || self.instance.is_some(), "group.static_membership: expected `instance` to be set as well");
+        anyhow::ensure!(
+            !self.group.static_membership || self.instance.is_some(),
+            "group.static_membership: expected `instance` to be set as well"
+        );
         anyhow::ensure!(
             self.store.scylla.is_some() != self.store.sqlite.is_some(),
             "store: expected exactly one of [store.scylla] and [store.sqlite]"
@@ -225,7 +249,9 @@ fn describe(error: &figment::Error) -> String {
     let what = match &error.kind {
         figment::error::Kind::InvalidType(found, expected) => format!("expected {expected}, found {}", kind(found)),
         figment::error::Kind::InvalidValue(_, expected) => format!("expected {expected}"),
-        figment::error::Kind::UnknownField(field, allowed) => format!("unknown key {field}, expected one of {}", allowed.join(", ")),
+        figment::error::Kind::UnknownField(field, allowed) => {
+            format!("unknown key {field}, expected one of {}", allowed.join(", "))
+        }
         figment::error::Kind::UnknownVariant(_, allowed) => format!("expected one of {}", allowed.join(", ")),
         figment::error::Kind::MissingField(field) => format!("missing key {field}"),
         other => other.to_string(),

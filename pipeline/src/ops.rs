@@ -53,6 +53,8 @@ pub async fn bind(address: &str) -> anyhow::Result<TcpListener> {
 /// # Errors
 /// When the listener breaks.
 pub async fn serve_on(listener: TcpListener, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
-    axum::serve(listener, router.into_make_service_with_connect_info::<std::net::SocketAddr>()).with_graceful_shutdown(stop.cancelled_owned()).await?;
+    axum::serve(listener, router.into_make_service_with_connect_info::<std::net::SocketAddr>())
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await?;
     Ok(())
 }

@@ -94,7 +94,12 @@ pub async fn start(app: &Arc<App>, role: Role, tasks: &mut Supervisor) -> anyhow
             let sink: Arc<dyn Sink> = match name {
                 headwater_sinks::scylla::NAME => Arc::new(ScyllaSink::new(app.store().await?)),
                 headwater_sinks::eventhubs::NAME => {
-                    let settings = app.config.sinks.eventhubs.as_ref().context("sinks.eventhubs: expected a section with bootstrap, connection_string and topic")?;
+                    let settings = app
+                        .config
+                        .sinks
+                        .eventhubs
+                        .as_ref()
+                        .context("sinks.eventhubs: expected a section with bootstrap, connection_string and topic")?;
                     Arc::new(EventHubsSink::new(settings)?)
                 }
                 other => anyhow::bail!("sink {other} is listed but not built"),
@@ -103,7 +108,8 @@ pub async fn start(app: &Arc<App>, role: Role, tasks: &mut Supervisor) -> anyhow
             Ok(())
         }
         Role::Api => {
-            let token = app.config.api.token.clone().context("api.token: expected a token, observations are not served to everybody")?;
+            let token =
+                app.config.api.token.clone().context("api.token: expected a token, observations are not served to everybody")?;
             let router = headwater_api::router(app.store().await?, headwater_api::Access::Token(token));
             let listener = ops::bind(&app.config.listen.api).await?;
             tasks.start("api", ops::serve_on(listener, router, tasks.stop()));
@@ -111,7 +117,8 @@ pub async fn start(app: &Arc<App>, role: Role, tasks: &mut Supervisor) -> anyhow
         }
         Role::Simulator => {
             let bind = app.config.listen.simulator.parse().context("listen.simulator: expected address:port")?;
-            let simulator = headwater_simulator::Simulator::start(headwater_simulator::Settings { bind, ..Default::default() }).await?;
+            let simulator =
+                headwater_simulator::Simulator::start(headwater_simulator::Settings { bind, ..Default::default() }).await?;
             tracing::info!("simulated providers at {}", simulator.url());
             let stop = tasks.stop();
             tasks.start("simulator", async move {
@@ -128,7 +135,12 @@ pub async fn start(app: &Arc<App>, role: Role, tasks: &mut Supervisor) -> anyhow
 ///
 /// # Errors
 /// When the producer or the door cannot be made.
-pub fn receive(app: &Arc<App>, store: Arc<dyn Store>, listener: tokio::net::TcpListener, tasks: &mut Supervisor) -> anyhow::Result<()> {
+pub fn receive(
+    app: &Arc<App>,
+    store: Arc<dyn Store>,
+    listener: tokio::net::TcpListener,
+    tasks: &mut Supervisor,
+) -> anyhow::Result<()> {
     let producer = app.producer_with("receive", DOOR_LINGER)?;
     let ingest = app.ingest(store, Arc::new(producer.clone()))?;
     let (router, stop) = (ingest.receive_router(), tasks.stop());
@@ -154,7 +166,11 @@ pub async fn fetch(app: &Arc<App>, store: Arc<dyn Store>, tasks: &mut Supervisor
             let held = held.clone();
             let watch: Watch = Arc::new(move |_: &str, partition: i32, taken: bool| {
                 let mut held = held.lock().expect("nothing panics under this lock");
-                if taken { held.insert(partition) } else { held.remove(&partition) };
+                if taken {
+                    held.insert(partition)
+                } else {
+                    held.remove(&partition)
+                };
             });
             watch
         });
@@ -170,7 +186,11 @@ pub async fn fetch(app: &Arc<App>, store: Arc<dyn Store>, tasks: &mut Supervisor
     Ok(())
 }
 
-async fn schedule(scheduler: Arc<headwater_ingest::Scheduler>, owns: impl Fn(Uuid) -> bool + Send + Sync, stop: CancellationToken) -> anyhow::Result<()> {
+async fn schedule(
+    scheduler: Arc<headwater_ingest::Scheduler>,
+    owns: impl Fn(Uuid) -> bool + Send + Sync,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -198,7 +218,14 @@ pub fn deliver(app: &Arc<App>, sink: Arc<dyn Sink>, tasks: &mut Supervisor) {
     start_worker(app, name, names, Arc::new(Deliver { desk, sink }), None, tasks);
 }
 
-fn start_worker(app: &Arc<App>, name: &'static str, topics: Vec<String>, work: Arc<dyn Work>, watch: Option<Watch>, tasks: &mut Supervisor) {
+fn start_worker(
+    app: &Arc<App>,
+    name: &'static str,
+    topics: Vec<String>,
+    work: Arc<dyn Work>,
+    watch: Option<Watch>,
+    tasks: &mut Supervisor,
+) {
     let (app, stop) = (app.clone(), tasks.stop());
     tasks.start(name, async move { worker::run(&app, topics, name, work, watch, stop).await });
 }
@@ -209,6 +236,12 @@ impl App {
     /// # Errors
     /// When its settings are wrong.
     pub fn ingest(&self, store: Arc<dyn Store>, outlet: Arc<dyn Outlet>) -> anyhow::Result<headwater_ingest::Ingest> {
-        Ok(headwater_ingest::Ingest::new(self.config.ingest.clone(), self.config.providers.clone(), store, outlet, Arc::new(headwater_ingest::clock::System))?)
+        Ok(headwater_ingest::Ingest::new(
+            self.config.ingest.clone(),
+            self.config.providers.clone(),
+            store,
+            outlet,
+            Arc::new(headwater_ingest::clock::System),
+        )?)
     }
 }

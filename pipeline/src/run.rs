@@ -54,7 +54,14 @@ pub async fn run(log: &dyn Log, lease: &mut dyn Lease, work: &dyn Work, name: &'
 }
 
 /// Does the batch until it is done, or the partition is gone.
-async fn finish(log: &dyn Log, lease: &dyn Lease, work: &dyn Work, batch: &Batch, outbox: &mut Outbox, name: &'static str) -> Option<Proof> {
+async fn finish(
+    log: &dyn Log,
+    lease: &dyn Lease,
+    work: &dyn Work,
+    batch: &Batch,
+    outbox: &mut Outbox,
+    name: &'static str,
+) -> Option<Proof> {
     for attempt in 0u32.. {
         outbox.clear();
         let failed = match work.run(batch, outbox).await {
@@ -74,7 +81,13 @@ async fn finish(log: &dyn Log, lease: &dyn Lease, work: &dyn Work, batch: &Batch
         metrics::counter!(crate::telemetry::RETRIES, "worker" => name, "what" => failed.what).increment(1);
         let pause = failed.retry_after.unwrap_or_else(|| backoff(attempt));
         if attempt == 0 || attempt.is_power_of_two() {
-            tracing::warn!(worker = name, topic = batch.topic(), attempt, pause_ms = pause.as_millis() as u64, "{failed}; the batch waits");
+            tracing::warn!(
+                worker = name,
+                topic = batch.topic(),
+                attempt,
+                pause_ms = pause.as_millis() as u64,
+                "{failed}; the batch waits"
+            );
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

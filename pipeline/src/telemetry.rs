@@ -75,7 +75,11 @@ pub fn install(settings: &Settings) -> anyhow::Result<Telemetry> {
 }
 
 fn traces(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
-    let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().with_endpoint(endpoint).build().context("telemetry.otlp_endpoint")?;
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .with_endpoint(endpoint)
+        .build()
+        .context("telemetry.otlp_endpoint")?;
     let resource = opentelemetry_sdk::Resource::builder().with_service_name("headwater").build();
     Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
 }

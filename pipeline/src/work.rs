@@ -64,8 +64,17 @@ impl Desk {
             headers.push(("headwater-place", format!("line {line}, column {column}")));
         }
         metrics::counter!(telemetry::DEAD, "worker" => self.worker, "code" => reject.code).increment(1);
-        tracing::warn!(worker = self.worker, topic = at.topic, partition = at.partition, offset = at.offset, problems, "dead letter: {reject}");
-        out.put_with(&topics::DEAD, Some(self.worker), record.key, headers, |bytes| bytes.extend_from_slice(record.value.unwrap_or_default()));
+        tracing::warn!(
+            worker = self.worker,
+            topic = at.topic,
+            partition = at.partition,
+            offset = at.offset,
+            problems,
+            "dead letter: {reject}"
+        );
+        out.put_with(&topics::DEAD, Some(self.worker), record.key, headers, |bytes| {
+            bytes.extend_from_slice(record.value.unwrap_or_default())
+        });
     }
 }
 
@@ -165,8 +174,11 @@ impl Work for Deliver {
         if incoming.is_empty() {
             return Ok(());
         }
-        let verdicts =
-            self.sink.write(&incoming).await.map_err(|e| Unavailable { what: self.sink.name(), why: e.why, retry_after: e.retry_after })?;
+        let verdicts = self.sink.write(&incoming).await.map_err(|e| Unavailable {
+            what: self.sink.name(),
+            why: e.why,
+            retry_after: e.retry_after,
+        })?;
         assert_eq!(verdicts.len(), incoming.len(), "sink {} gave no verdict for some records", self.sink.name());
         for ((index, _), verdict) in bodies.iter().zip(&verdicts) {
             if let Verdict::Rejected(reject) = verdict {
@@ -196,7 +208,8 @@ impl Work for Fetch {
             Ok(())
         });
         let hints: Vec<Hint<'_>> = bodies.iter().filter_map(|body| Hint::decode(body).ok()).collect();
-        let done = if prepared.topic == &topics::HINT_LATER { self.fetcher.later(&hints).await } else { self.fetcher.run(&hints).await };
+        let done =
+            if prepared.topic == &topics::HINT_LATER { self.fetcher.later(&hints).await } else { self.fetcher.run(&hints).await };
         done.map_err(|e| Unavailable { what: "fetch", why: e.to_string(), retry_after: None })?;
         telemetry::batch(self.desk.worker, batch.len(), hints.len());
         Ok(())

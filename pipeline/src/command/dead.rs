@@ -66,8 +66,16 @@ impl Dead {
                         if json {
                             println!("{}", serde_json::to_string(&letter)?);
                         } else {
-                            let at = letter.path.as_deref().or(letter.place.as_deref()).map(|p| format!(" at {p}")).unwrap_or_default();
-                            println!("{name} {}  from {}  {}{at}: {}", letter.position, letter.origin, letter.code, letter.detail);
+                            let at = letter
+                                .path
+                                .as_deref()
+                                .or(letter.place.as_deref())
+                                .map(|p| format!(" at {p}"))
+                                .unwrap_or_default();
+                            println!(
+                                "{name} {}  from {}  {}{at}: {}",
+                                letter.position, letter.origin, letter.code, letter.detail
+                            );
                         }
                         Ok(())
                     })?;
@@ -75,7 +83,8 @@ impl Dead {
                 Ok(())
             }
             Self::Show { worker, position, body } => {
-                let name = super::workers().into_iter().find(|name| *name == worker).with_context(|| format!("no worker {worker:?}"))?;
+                let name =
+                    super::workers().into_iter().find(|name| *name == worker).with_context(|| format!("no worker {worker:?}"))?;
                 let mut found = false;
                 each(app, name, |message| {
                     if format!("{}:{}", message.partition(), message.offset()) == position {
@@ -119,7 +128,8 @@ fn each(app: &App, worker: &'static str, mut take: impl FnMut(&BorrowedMessage<'
     config.set("group.id", format!("headwater-dead-{}", uuid::Uuid::new_v4())).set("enable.auto.commit", "false");
     let consumer: BaseConsumer = config.create()?;
     let metadata = consumer.fetch_metadata(Some(&topic), TIMEOUT).context("kafka does not answer")?;
-    let partitions: Vec<i32> = metadata.topics().iter().flat_map(|t| t.partitions()).map(rdkafka::metadata::MetadataPartition::id).collect();
+    let partitions: Vec<i32> =
+        metadata.topics().iter().flat_map(|t| t.partitions()).map(rdkafka::metadata::MetadataPartition::id).collect();
     for partition in partitions {
         let (low, high) = consumer.fetch_watermarks(&topic, partition, TIMEOUT)?;
         if low == high {

@@ -123,7 +123,9 @@ impl Cli {
                 Command::Receive => Role::Receive,
                 Command::Fetch => Role::Fetch,
                 Command::Process { name } => Role::Process(headwater_processors::by_name(&name).expect("clap checked the name")),
-                Command::Sink { name } => Role::Sink(headwater_sinks::ALL.iter().copied().find(|s| *s == name).expect("clap checked the name")),
+                Command::Sink { name } => {
+                    Role::Sink(headwater_sinks::ALL.iter().copied().find(|s| *s == name).expect("clap checked the name"))
+                }
                 Command::Api => Role::Api,
                 Command::Simulator => Role::Simulator,
                 Command::Normalize(_) | Command::Streams(_) => unreachable!("handled above"),

@@ -49,7 +49,9 @@ impl Schemas {
                 println!("refused  {subject}: against the versions in the registry (FULL_TRANSITIVE)");
                 refused += 1;
             } else if matches!(self, Self::Register) {
-                let registered = post_schema(&client, subject.clone(), supplied).await.map_err(|e| anyhow::anyhow!("{subject}: {}", brief(&e)))?;
+                let registered = post_schema(&client, subject.clone(), supplied)
+                    .await
+                    .map_err(|e| anyhow::anyhow!("{subject}: {}", brief(&e)))?;
                 println!("registered  {subject}  id {}", registered.id);
             } else {
                 println!("compatible  {subject}");
@@ -64,7 +66,9 @@ impl Schemas {
         }
         use secrecy::ExposeSecret as _;
         let settings = &app.config.registry;
-        let mut request = http.put(format!("{}/config/{subject}", settings.url.trim_end_matches('/'))).json(&serde_json::json!({"compatibility": "FULL_TRANSITIVE"}));
+        let mut request = http
+            .put(format!("{}/config/{subject}", settings.url.trim_end_matches('/')))
+            .json(&serde_json::json!({"compatibility": "FULL_TRANSITIVE"}));
         if let Some(username) = &settings.username {
             request = request.basic_auth(username, settings.password.as_ref().map(|p| p.expose_secret()));
         }

@@ -45,7 +45,9 @@ impl Tail {
         let consumer: BaseConsumer = config.create()?;
         consumer.subscribe(&[&topics::OBSERVATION.name(&app.config.namespace, None)])?;
         let (mut printed, mut last) = (0, Instant::now());
-        while self.count.is_none_or(|count| printed < count) && self.idle.is_none_or(|idle| last.elapsed() < Duration::from_secs(idle)) {
+        while self.count.is_none_or(|count| printed < count)
+            && self.idle.is_none_or(|idle| last.elapsed() < Duration::from_secs(idle))
+        {
             let Some(message) = consumer.poll(Duration::from_millis(200)) else { continue };
             let message = message?;
             let Some(value) = message.payload() else { continue };

@@ -43,7 +43,12 @@ impl Topics {
             Self::Apply { repartition } => {
                 admin.apply(&changes, repartition).await?;
                 let left = changes.iter().filter(|c| !repartition && matches!(c, Change::AddPartitions { .. })).count();
-                println!("{} topics, {} changes made{}", wanted.len(), changes.len() - left, if left > 0 { format!(", {left} need --repartition") } else { String::new() });
+                println!(
+                    "{} topics, {} changes made{}",
+                    wanted.len(),
+                    changes.len() - left,
+                    if left > 0 { format!(", {left} need --repartition") } else { String::new() }
+                );
                 Ok(left == 0)
             }
         }

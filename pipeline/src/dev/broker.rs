@@ -25,7 +25,10 @@ pub async fn serve(address: &str, stop: CancellationToken) -> anyhow::Result<()>
         .storage("memory://headwater/".parse()?)
         .silent(true)
         // Nobody else will join: waiting for more members would only delay the first batch.
-        .group_coordinator(GroupCoordinatorConfig { initial_rebalance_delay: Duration::ZERO, poll_interval: Duration::from_millis(500) })
+        .group_coordinator(GroupCoordinatorConfig {
+            initial_rebalance_delay: Duration::ZERO,
+            poll_interval: Duration::from_millis(500),
+        })
         .build()
         .await
         .map_err(|e| anyhow::anyhow!("embedded broker: {e}"))?;

@@ -80,7 +80,8 @@ impl Dev {
         std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
         let keys = people::secrets(&data)?;
         let simulator = Simulator::start(self.simulator(&at, &keys)?).await?;
-        let app = Arc::new(App::new(Config::parse(&people::config(&at.kafka, &url(&at.registry)?, &simulator.url(), &data, &keys)?)?)?);
+        let app =
+            Arc::new(App::new(Config::parse(&people::config(&at.kafka, &url(&at.registry)?, &simulator.url(), &data, &keys)?)?)?);
         let mut tasks = Supervisor::default();
 
         let (kafka, stop) = (at.kafka.clone(), tasks.stop());
@@ -102,14 +103,23 @@ impl Dev {
         tasks.start("ops", ops::serve_on(at.ops, ops::router(telemetry.metrics.clone(), ready.clone()), stop.clone()));
         let api = url(&at.api)?;
         let (receive, registry) = (url(&at.receive)?, app.config.registry.url.clone());
-        tasks.start("api", ops::serve_on(at.api, headwater_api::router(store.clone(), headwater_api::Access::Open), stop.clone()));
+        tasks
+            .start("api", ops::serve_on(at.api, headwater_api::router(store.clone(), headwater_api::Access::Open), stop.clone()));
         role::receive(&app, store.clone(), at.receive, &mut tasks)?;
         role::fetch(&app, store.clone(), &mut tasks).await?;
         role::process(&app, headwater_processors::by_name("normalize").context("normalize is listed")?, &mut tasks);
         role::deliver(&app, Arc::new(ScyllaSink::new(store.clone())), &mut tasks);
         ready.set(true);
 
-        screen::banner(&screen::Links { kafka: &at.kafka, registry: &registry, receive: &receive, api: &api, simulator: &simulator.url(), data: &data, kept: self.data.is_some() });
+        screen::banner(&screen::Links {
+            kafka: &at.kafka,
+            registry: &registry,
+            receive: &receive,
+            api: &api,
+            simulator: &simulator.url(),
+            data: &data,
+            kept: self.data.is_some(),
+        });
         let producer = app.producer("dev")?;
         let ingest = app.ingest(store.clone(), Arc::new(producer))?;
         let connected = people::connect(&ingest, &simulator.control(), &simulator.url(), &receive).await?;

@@ -26,7 +26,10 @@ pub fn secrets(folder: &Path) -> anyhow::Result<Secrets> {
     if !file.exists() {
         let mut made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
         let word = || uuid::Uuid::new_v4().simple().to_string();
-        std::io::Write::write_all(&mut made, format!("{}\n{}\n{}\n", word(), word(), crate::command::store::new_key("dev")).as_bytes())?;
+        std::io::Write::write_all(
+            &mut made,
+            format!("{}\n{}\n{}\n", word(), word(), crate::command::store::new_key("dev")).as_bytes(),
+        )?;
     }
     let text = std::fs::read_to_string(&file)?;
     let mut lines = text.lines().map(str::to_owned);
@@ -50,12 +53,16 @@ pub fn config(kafka: &str, registry: &str, simulator: &str, data: &Path, secrets
     );
     for source in headwater_sources::ALL.iter().filter(|s| s.profile().live()) {
         let (profile, cloud) = (source.profile(), format!("{simulator}/{}", source.profile().id));
-        write!(text, "[providers.{}]\nclient_id = \"headwater-dev\"\nclient_secret = \"headwater-dev-secret\"\napi_url = \"{cloud}\"\n", profile.id)?;
+        write!(
+            text,
+            "[providers.{}]\nclient_id = \"headwater-dev\"\nclient_secret = \"headwater-dev-secret\"\napi_url = \"{cloud}\"\n",
+            profile.id
+        )?;
         if let Some(oauth) = &profile.oauth {
             write!(text, "authorize_url = \"{}\"\ntoken_url = \"{}\"\n", at(&cloud, oauth.authorize)?, at(&cloud, oauth.token)?)?;
         }
         if let Some(webhook) = &profile.webhook {
-            write!(text, "[providers.{}.webhook]\n", profile.id)?;
+            writeln!(text, "[providers.{}.webhook]", profile.id)?;
             if webhook.secret_path {
                 writeln!(text, "path_secret = \"{}\"", secrets.path)?;
             } else {
@@ -92,18 +99,33 @@ pub async fn connect(ingest: &Ingest, control: &Control, simulator: &str, receiv
     let mut connected = Vec::new();
     for (number, person) in control.people().into_iter().enumerate() {
         let provider = person.provider.name();
-        let Some(OAuth { .. }) = headwater_sources::by_id(provider).filter(|s| s.profile().live()).and_then(|s| s.profile().oauth.as_ref()) else { continue };
+        let Some(OAuth { .. }) =
+            headwater_sources::by_id(provider).filter(|s| s.profile().live()).and_then(|s| s.profile().oauth.as_ref())
+        else {
+            continue;
+        };
         let state = uuid::Uuid::new_v4().simple().to_string();
         let mut url: reqwest::Url = ingest.connector().authorize_url(provider, &state, &redirect)?.parse()?;
         url.query_pairs_mut().append_pair("simulate_consent", &person.user_id);
         let answer = http.get(url).send().await?;
-        let location = answer.headers().get("location").and_then(|l| l.to_str().ok()).with_context(|| format!("{provider}'s consent page gave no redirect"))?;
+        let location = answer
+            .headers()
+            .get("location")
+            .and_then(|l| l.to_str().ok())
+            .with_context(|| format!("{provider}'s consent page gave no redirect"))?;
         let given: HashMap<String, String> = location.parse::<reqwest::Url>()?.query_pairs().into_owned().collect();
         anyhow::ensure!(given.get("state") == Some(&state), "{provider} gave back another state");
         let code = given.get("code").with_context(|| format!("{provider} gave no code"))?;
         let subject = format!("person-{}", number + 1);
         let webhooks = format!("{receive}/webhooks");
-        let ask = Connect { provider, code, redirect_uri: &redirect, subject: &subject, zone: Some(&person.time_zone), webhooks: Some(&webhooks) };
+        let ask = Connect {
+            provider,
+            code,
+            redirect_uri: &redirect,
+            subject: &subject,
+            zone: Some(&person.time_zone),
+            webhooks: Some(&webhooks),
+        };
         ingest.connector().connect(ask).await?;
         connected.push(Connected { provider: provider.to_owned(), subject, name: person.display_name, zone: person.time_zone });
     }

@@ -27,7 +27,9 @@ pub struct Links<'a> {
 
 pub fn banner(links: &Links<'_>) {
     println!("headwater dev: everything in this process, for trying and developing.");
-    println!("The embedded broker is one node in memory: no replication, no access control, no transactions. Production is real Kafka.\n");
+    println!(
+        "The embedded broker is one node in memory: no replication, no access control, no transactions. Production is real Kafka.\n"
+    );
     println!("  observations  {}/v1/observations?subject=person-1&type=steps", links.api);
     println!("  clouds        {}   simulated providers, people and faults", links.simulator);
     println!("  webhooks      {}/webhooks/<provider>", links.receive);
@@ -47,7 +49,12 @@ pub fn people(people: &[Connected], api: &str) {
 }
 
 /// One line of counters a second on a terminal, every five seconds elsewhere.
-pub async fn counters(metrics: PrometheusHandle, control: Control, store: Arc<dyn Store>, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn counters(
+    metrics: PrometheusHandle,
+    control: Control,
+    store: Arc<dyn Store>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let terminal = std::io::stdout().is_terminal();
     let every = Duration::from_secs(if terminal { 1 } else { 5 });
     loop {

@@ -81,7 +81,8 @@ mod tests {
     #[test]
     fn a_field_with_a_default_may_come_and_a_required_one_may_not() {
         let ours = topics::COVERAGE.schema.unwrap();
-        let optional = change(ours, |fields| fields.push(serde_json::json!({"name": "note", "type": ["null", "string"], "default": null})));
+        let optional =
+            change(ours, |fields| fields.push(serde_json::json!({"name": "note", "type": ["null", "string"], "default": null})));
         compatible(Level::FullTransitive, &optional, &[ours]).unwrap();
         let required = change(ours, |fields| fields.push(serde_json::json!({"name": "note", "type": "string"})));
         assert!(compatible(Level::FullTransitive, &required, &[ours]).unwrap_err().contains("version 1"));

@@ -120,7 +120,13 @@ impl Content {
     }
 
     fn texts_of(&self, name: &str) -> Vec<&str> {
-        self.subjects.get(name).into_iter().flat_map(|s| &s.versions).filter_map(|id| self.text(*id)).map(String::as_str).collect()
+        self.subjects
+            .get(name)
+            .into_iter()
+            .flat_map(|s| &s.versions)
+            .filter_map(|id| self.text(*id))
+            .map(String::as_str)
+            .collect()
     }
 
     fn level(&self, name: &str) -> Level {
@@ -136,7 +142,9 @@ impl Content {
         let subject = self.subject(name)?;
         let number = match version {
             "latest" | "-1" => subject.versions.len(),
-            other => other.parse().map_err(|_| Refused::new(StatusCode::UNPROCESSABLE_ENTITY, 42202, "expected a version number or latest"))?,
+            other => other
+                .parse()
+                .map_err(|_| Refused::new(StatusCode::UNPROCESSABLE_ENTITY, 42202, "expected a version number or latest"))?,
         };
         let id = number.checked_sub(1).and_then(|i| subject.versions.get(i)).copied();
         let id = id.ok_or_else(|| Refused::new(StatusCode::NOT_FOUND, 40402, format!("version {number} not found")))?;
@@ -166,7 +174,8 @@ async fn look_up(State(registry): State<Registry>, Path(name): Path<String>, Jso
     let schema = supplied.parse()?;
     let content = registry.content();
     content.subject(&name)?;
-    let position = content.position(&name, &schema).ok_or_else(|| Refused::new(StatusCode::NOT_FOUND, 40403, "schema not found"))?;
+    let position =
+        content.position(&name, &schema).ok_or_else(|| Refused::new(StatusCode::NOT_FOUND, 40403, "schema not found"))?;
     content.version(&name, &(position + 1).to_string()).map(Json)
 }
 
@@ -176,8 +185,9 @@ async fn register(State(registry): State<Registry>, Path(name): Path<String>, Js
     if let Some(position) = content.position(&name, &schema) {
         return Ok(Json(json!({ "id": content.subjects[&name].versions[position] })));
     }
-    check::compatible(content.level(&name), &supplied.schema, &content.texts_of(&name))
-        .map_err(|why| Refused::new(StatusCode::CONFLICT, 409, format!("incompatible with an earlier schema of {name}: {why}")))?;
+    check::compatible(content.level(&name), &supplied.schema, &content.texts_of(&name)).map_err(|why| {
+        Refused::new(StatusCode::CONFLICT, 409, format!("incompatible with an earlier schema of {name}: {why}"))
+    })?;
     let known = content.texts.iter().position(|text| *text == supplied.schema);
     let index = known.unwrap_or_else(|| {
         content.texts.push(supplied.schema);
@@ -188,7 +198,11 @@ async fn register(State(registry): State<Registry>, Path(name): Path<String>, Js
     Ok(Json(json!({ "id": id })))
 }
 
-async fn compatible(State(registry): State<Registry>, Path((name, version)): Path<(String, String)>, Json(supplied): Json<Supplied>) -> Answer<Value> {
+async fn compatible(
+    State(registry): State<Registry>,
+    Path((name, version)): Path<(String, String)>,
+    Json(supplied): Json<Supplied>,
+) -> Answer<Value> {
     supplied.parse()?;
     let content = registry.content();
     let upto = content.version(&name, &version)?.version;
@@ -208,7 +222,8 @@ async fn set_default_level(State(registry): State<Registry>, Json(body): Json<Le
 async fn level(State(registry): State<Registry>, Path(name): Path<String>) -> Answer<Value> {
     let content = registry.content();
     let level = content.subjects.get(&name).and_then(|s| s.level);
-    let level = level.ok_or_else(|| Refused::new(StatusCode::NOT_FOUND, 40408, format!("subject {name} has no level of its own")))?;
+    let level =
+        level.ok_or_else(|| Refused::new(StatusCode::NOT_FOUND, 40408, format!("subject {name} has no level of its own")))?;
     Ok(Json(json!({ "compatibilityLevel": level })))
 }
 

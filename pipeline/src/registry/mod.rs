@@ -54,7 +54,7 @@ pub struct Target {
 pub enum Reading {
     /// Written with our own schema.
     Ours,
-    Resolve(Resolver),
+    Resolve(Box<Resolver>),
     /// No schema has this id, or it can never be read as ours.
     Never(Reject),
 }
@@ -101,7 +101,13 @@ impl Registry {
         let mut targets = Vec::with_capacity(outbox.len());
         for record in outbox.records() {
             let key = (record.topic.stage, record.member);
-            let known = self.writers.read().expect("nothing panics under this lock").iter().find(|(k, _)| *k == key).map(|(_, t)| t.clone());
+            let known = self
+                .writers
+                .read()
+                .expect("nothing panics under this lock")
+                .iter()
+                .find(|(k, _)| *k == key)
+                .map(|(_, t)| t.clone());
             targets.push(match known {
                 Some(target) => target,
                 None => self.target(record.topic, record.member).await?,
@@ -184,8 +190,14 @@ impl Registry {
 
 fn reading(writer: &str, topic: &'static Topic) -> Result<Reading, Reject> {
     let ours = topic.schema.ok_or_else(|| Reject::new(code::UNRESOLVABLE_SCHEMA, "the topic's values have no schema"))?;
-    let same = |a: &str, b: &str| -> Option<bool> { Some(Schema::parse_str(a).ok()?.canonical_form() == Schema::parse_str(b).ok()?.canonical_form()) };
-    if same(writer, ours) == Some(true) { Ok(Reading::Ours) } else { Resolver::new(writer, ours).map(Reading::Resolve) }
+    let same = |a: &str, b: &str| -> Option<bool> {
+        Some(Schema::parse_str(a).ok()?.canonical_form() == Schema::parse_str(b).ok()?.canonical_form())
+    };
+    if same(writer, ours) == Some(true) {
+        Ok(Reading::Ours)
+    } else {
+        Resolver::new(writer, ours).map(|resolver| Reading::Resolve(Box::new(resolver)))
+    }
 }
 
 /// A client for the registry of these settings.

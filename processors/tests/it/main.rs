@@ -70,7 +70,8 @@ fn every_fixture_becomes_what_its_snapshot_says() {
     for source in headwater_sources::ALL {
         let provider = source.profile().id;
         let folder = sources.join(provider).join("fixtures");
-        let mut files: Vec<_> = std::fs::read_dir(&folder).expect("every provider has fixtures").map(|f| f.expect("a file").path()).collect();
+        let mut files: Vec<_> =
+            std::fs::read_dir(&folder).expect("every provider has fixtures").map(|f| f.expect("a file").path()).collect();
         files.sort();
         for file in files {
             let name = file.file_stem().and_then(|n| n.to_str()).expect("a plain name").to_owned();

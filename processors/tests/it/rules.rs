@@ -8,7 +8,8 @@ use headwater_schemas::{Outbox, Position, codes};
 
 use super::raw;
 
-const WEIGHT: &[u8] = br#"{"dataPoints":[{"weight":{"weightGrams":61500,"sampleTime":{"physicalTime":"2026-06-29T00:00:00Z"}}}]}"#;
+const WEIGHT: &[u8] =
+    br#"{"dataPoints":[{"weight":{"weightGrams":61500,"sampleTime":{"physicalTime":"2026-06-29T00:00:00Z"}}}]}"#;
 
 fn one(raw: &Raw<'_>, look: impl FnOnce(&Observation<'_>)) {
     let mut out = Outbox::default();
@@ -35,7 +36,8 @@ fn a_correction_is_amended_and_newer_and_says_where_it_stood_before() {
     let mut id = None;
     one(&weight(), |o| id = Some((o.id, o.start)));
     let (id, start) = id.unwrap();
-    let amended = |previous_start| Raw { amended: vec![Amended { id, previous_start }], fetched_at: 1_800_000_000_000_000, ..weight() };
+    let amended =
+        |previous_start| Raw { amended: vec![Amended { id, previous_start }], fetched_at: 1_800_000_000_000_000, ..weight() };
     one(&amended(start), |o| {
         assert_eq!((o.status, o.version, o.previous_start), (Status::Amended, 1_800_000_000_000_000, None));
         assert!(o.fhir.contains(r#""status":"amended""#));

@@ -1,8 +1,8 @@
 //! `apache-avro` is the judge of our own codec: every record, both ways, under its published schema.
 
-use apache_avro::types::Value;
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
 use headwater_schemas::avro::Field;
 use headwater_schemas::coverage::{Coverage, Outcome};
@@ -19,8 +19,14 @@ fn agrees<'a, T: Subject<'a> + PartialEq + std::fmt::Debug>(record: &T) -> Value
     let schema = Schema::parse_str(T::topic().schema.expect("the topic has a schema")).expect("the schema parses");
     let mut ours = Vec::new();
     record.encode(&mut ours);
-    let value = GenericDatumReader::builder(&schema).build().and_then(|r| r.read_value(&mut ours.as_slice())).expect("apache-avro reads what we wrote");
-    let theirs = GenericDatumWriter::builder(&schema).build().and_then(|w| w.write_value_to_vec(value.clone())).expect("apache-avro writes it");
+    let value = GenericDatumReader::builder(&schema)
+        .build()
+        .and_then(|r| r.read_value(&mut ours.as_slice()))
+        .expect("apache-avro reads what we wrote");
+    let theirs = GenericDatumWriter::builder(&schema)
+        .build()
+        .and_then(|w| w.write_value_to_vec(value.clone()))
+        .expect("apache-avro writes it");
     // Leaked so that the decoded record may borrow for as long as the test's own does.
     let theirs: &'static [u8] = theirs.leak();
     assert_eq!(ours, theirs);

@@ -15,10 +15,23 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// One step from the cluster as it is to the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    Create { name: String, partitions: i32, config: BTreeMap<&'static str, String> },
+    Create {
+        name: String,
+        partitions: i32,
+        config: BTreeMap<&'static str, String>,
+    },
     /// Keys move to other partitions by this, so order across the change is lost: shown, made only when asked for by name.
-    AddPartitions { name: String, from: usize, to: i32 },
-    Configure { name: String, property: &'static str, from: String, to: String },
+    AddPartitions {
+        name: String,
+        from: usize,
+        to: i32,
+    },
+    Configure {
+        name: String,
+        property: &'static str,
+        from: String,
+        to: String,
+    },
 }
 
 impl std::fmt::Display for Change {
@@ -103,7 +116,11 @@ impl Admin {
             }
             let resource = [ResourceSpecifier::Topic(&want.name)];
             let described = self.client.describe_configs(&resource, &AdminOptions::new().request_timeout(Some(TIMEOUT))).await?;
-            let entries = described.into_iter().next().and_then(Result::ok).map(|r| r.entry_map().into_iter().map(|(k, v)| (k.to_owned(), v.value.clone())).collect::<BTreeMap<_, _>>());
+            let entries = described
+                .into_iter()
+                .next()
+                .and_then(Result::ok)
+                .map(|r| r.entry_map().into_iter().map(|(k, v)| (k.to_owned(), v.value.clone())).collect::<BTreeMap<_, _>>());
             for (property, to) in config(want.topic) {
                 let from = entries.as_ref().and_then(|e| e.get(property).cloned().flatten()).unwrap_or_default();
                 if from != to {
@@ -123,7 +140,11 @@ impl Admin {
         for change in changes {
             match change {
                 Change::Create { name, partitions, config } => {
-                    let topic = config.iter().fold(NewTopic::new(name, *partitions, TopicReplication::Fixed(self.replication)), |t, (k, v)| t.set(k, v));
+                    let topic = config
+                        .iter()
+                        .fold(NewTopic::new(name, *partitions, TopicReplication::Fixed(self.replication)), |t, (k, v)| {
+                            t.set(k, v)
+                        });
                     for result in self.client.create_topics([&topic], &options).await? {
                         match result {
                             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -132,7 +153,9 @@ impl Admin {
                     }
                 }
                 Change::AddPartitions { name, to, .. } if repartition => {
-                    for result in self.client.create_partitions([&NewPartitions::new(name, usize::try_from(*to)?)], &options).await? {
+                    for result in
+                        self.client.create_partitions([&NewPartitions::new(name, usize::try_from(*to)?)], &options).await?
+                    {
                         result.map_err(|(name, code)| anyhow::anyhow!("cannot add partitions to {name}: {code}"))?;
                     }
                 }

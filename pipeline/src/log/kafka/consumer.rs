@@ -42,7 +42,7 @@ impl ConsumerSettings {
             drain: Duration::from_secs(10),
             stall: Duration::from_secs(120),
             batch_records: 500,
-            batch_bytes: 256 * 1024,
+            batch_bytes: 128 * 1024,
             fetch_wait: Duration::from_millis(100),
         }
     }
@@ -62,7 +62,7 @@ impl ConsumerSettings {
             .set("fetch.queue.backoff.ms", "20")
             .set("fetch.message.max.bytes", "1048576")
             .set("fetch.max.bytes", "16777216")
-            .set("queued.max.messages.kbytes", "16384")
+            .set("queued.max.messages.kbytes", "8192")
             .set("enable.partition.eof", "false");
         if let Some(id) = &self.static_member {
             config.set("group.instance.id", id);

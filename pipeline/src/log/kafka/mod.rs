@@ -52,7 +52,9 @@ impl Settings {
             .set("reconnect.backoff.max.ms", "2000")
             .set("log.connection.close", "false")
             .set("topic.metadata.refresh.interval.ms", "30000");
-        for (property, value) in [("sasl.mechanism", &self.sasl_mechanism), ("sasl.username", &self.username), ("ssl.ca.location", &self.ca_file)] {
+        for (property, value) in
+            [("sasl.mechanism", &self.sasl_mechanism), ("sasl.username", &self.username), ("ssl.ca.location", &self.ca_file)]
+        {
             if let Some(value) = value {
                 config.set(property, value);
             }

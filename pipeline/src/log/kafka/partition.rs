@@ -32,7 +32,9 @@ mod tests {
     /// Values of Kafka's own unit test.
     #[test]
     fn the_hash_is_kafkas() {
-        for (key, hash) in [("21", -973_932_308), ("foobar", -790_332_482), ("a-little-bit-long-string", -985_981_536), ("abc", 479_470_107)] {
+        for (key, hash) in
+            [("21", -973_932_308), ("foobar", -790_332_482), ("a-little-bit-long-string", -985_981_536), ("abc", 479_470_107)]
+        {
             assert_eq!(murmur2(key.as_bytes()).cast_signed(), hash, "{key}");
         }
     }

@@ -96,11 +96,19 @@ impl Shared {
         };
         let (batches, receiver) = mpsc::channel(1);
         let (stop, waits) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
-        let lease = KafkaLease { place: place.clone(), epoch, batches: receiver, advances: self.tell.clone(), stop: stop.clone(), waits: waits.clone() };
+        let lease = KafkaLease {
+            place: place.clone(),
+            epoch,
+            batches: receiver,
+            advances: self.tell.clone(),
+            stop: stop.clone(),
+            waits: waits.clone(),
+        };
         // The supervisor takes leases at once; a full channel means it is gone, and then so are we.
         if self.leases.blocking_send(lease).is_ok() {
             let pending = Batch::new(place.0.clone(), place.1);
-            let held = Held { epoch, batches, stop, waits, pending, busy: 0, paused: false, commit: None, progress: Instant::now() };
+            let held =
+                Held { epoch, batches, stop, waits, pending, busy: 0, paused: false, commit: None, progress: Instant::now() };
             self.held().insert(place, held);
         }
     }
@@ -113,7 +121,9 @@ impl Shared {
             }
         }
         let until = Instant::now() + if lost { Duration::ZERO } else { self.settings.drain };
-        while places.iter().any(|place| self.held().get(place).is_some_and(|h| h.busy > 0 && !h.waits.load(Ordering::Relaxed) && !h.batches.is_closed())) {
+        while places.iter().any(|place| {
+            self.held().get(place).is_some_and(|h| h.busy > 0 && !h.waits.load(Ordering::Relaxed) && !h.batches.is_closed())
+        }) {
             match self.advances.recv_deadline(until) {
                 Ok(advance) => self.note(advance),
                 Err(_) => break,
@@ -162,7 +172,11 @@ pub(super) struct Poller {
 }
 
 impl Poller {
-    pub(super) fn new(kafka: &Settings, settings: Arc<ConsumerSettings>, leases: mpsc::Sender<KafkaLease>) -> Result<Self, KafkaError> {
+    pub(super) fn new(
+        kafka: &Settings,
+        settings: Arc<ConsumerSettings>,
+        leases: mpsc::Sender<KafkaLease>,
+    ) -> Result<Self, KafkaError> {
         let (tell, advances) = crossbeam_channel::bounded(4096);
         let shared = Arc::new(Shared { settings, held: Mutex::default(), epochs: Mutex::default(), leases, tell, advances });
         let consumer: BaseConsumer<Context> = shared.settings.config(kafka).create_with_context(Context(shared.clone()))?;
@@ -211,7 +225,10 @@ impl Poller {
                 None => break,
                 Some(Ok(message)) => {
                     // Records of one partition come in runs, so its name is made once per run.
-                    if last.as_ref().is_none_or(|(topic, partition)| *partition != message.partition() || &**topic != message.topic()) {
+                    if last
+                        .as_ref()
+                        .is_none_or(|(topic, partition)| *partition != message.partition() || &**topic != message.topic())
+                    {
                         last = Some((Arc::from(message.topic()), message.partition()));
                     }
                     let mut held = self.shared.held();

@@ -52,7 +52,8 @@ impl ProducerContext for Context {
     type DeliveryOpaque = Arc<Delivery>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, delivery: Arc<Delivery>) {
-        delivery.one_done(result.as_ref().err().map(|(error, _)| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)));
+        delivery
+            .one_done(result.as_ref().err().map(|(error, _)| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)));
     }
 }
 
@@ -79,7 +80,7 @@ impl Producer {
             ("acks", "all"),
             ("partitioner", "murmur2_random"),
             ("compression.codec", "lz4"),
-            ("queue.buffering.max.kbytes", "32768"),
+            ("queue.buffering.max.kbytes", "16384"),
             ("queue.buffering.max.messages", "100000"),
             ("message.max.bytes", "8388608"),
         ] {
@@ -134,7 +135,10 @@ impl Producer {
     ) -> Result<(), OutletError> {
         let mut base = BaseRecord::with_opaque_to(topic, delivery.clone()).payload(value).key(outbox.key(record));
         if !outbox.headers(record).is_empty() {
-            let headers = outbox.headers(record).iter().fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
+            let headers = outbox
+                .headers(record)
+                .iter()
+                .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
             base = base.headers(headers);
         }
         delivery.left.fetch_add(1, Ordering::AcqRel);

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use headwater_schemas::{Outbox, topics};
 use headwater_ingest::Outlet as _;
+use headwater_schemas::{Outbox, topics};
 use headwater_simulator::{Addition, Content, Fault, Provider};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
@@ -52,7 +52,10 @@ async fn an_answer_that_is_cut_off_is_kept_and_told_with_its_place() {
     assert_eq!((letter["worker"].as_str(), letter["code"].as_str()), (Some("normalize"), Some("malformed_json")));
     assert!(letter["place"].as_str().is_some_and(|place| place.contains("column")), "{letter}");
     let shown = rig.command(&["dead", "show", "normalize", letter["position"].as_str().expect("a position"), "--body"]);
-    assert!(shown.stdout.starts_with(b"{") && serde_json::from_slice::<serde_json::Value>(&shown.stdout).is_err(), "the provider's bytes, cut off as they came");
+    assert!(
+        shown.stdout.starts_with(b"{") && serde_json::from_slice::<serde_json::Value>(&shown.stdout).is_err(),
+        "the provider's bytes, cut off as they came"
+    );
     // The question is asked again, and this time answered.
     until("the measurement", async || {
         let out = rig.values(&topics::OBSERVATION.name(&rig.namespace, None));
@@ -99,7 +102,8 @@ async fn an_incompatible_schema_is_refused_at_registration() {
     schema["fields"].as_array_mut().expect("fields").push(serde_json::json!({"name": "needed", "type": "string"}));
     let http = reqwest::Client::new();
     let base = &rig.parts.registry;
-    let level = |level: &str| http.put(format!("{base}/config/{subject}")).json(&serde_json::json!({ "compatibility": level })).send();
+    let level =
+        |level: &str| http.put(format!("{base}/config/{subject}")).json(&serde_json::json!({ "compatibility": level })).send();
     level("NONE").await.expect("an answer");
     let body = serde_json::json!({ "schema": schema.to_string(), "schemaType": "AVRO" });
     let registered = http.post(format!("{base}/subjects/{subject}/versions")).json(&body).send().await.expect("an answer");
@@ -126,7 +130,10 @@ fn wrong_configuration_names_key_file_and_what_was_expected() {
     for (bad, expected) in [
         ("nonsense = 1\n".to_owned() + good, vec!["unknown key nonsense", "headwater.toml"]),
         (good.replace("path = \"x\"", "path = 7"), vec!["store.sqlite.path", "expected", "headwater.toml"]),
-        (good.to_owned() + "[providers.nobody]\nclient_id = \"a\"\nclient_secret = \"b\"\n", vec!["providers.nobody", "expected one of"]),
+        (
+            good.to_owned() + "[providers.nobody]\nclient_id = \"a\"\nclient_secret = \"b\"\n",
+            vec!["providers.nobody", "expected one of"],
+        ),
         (good.to_owned() + "[providers.withings]\nclient_id = \"a\"\n", vec!["client_secret"]),
         (good.to_owned() + "[group]\ndrain_ms = 90000\n", vec!["group.drain_ms", "expected less than"]),
     ] {

@@ -35,7 +35,9 @@ pub async fn put(producer: &Producer, from: u64, to: u64) {
     for n in from..to {
         let (grams, at) = expected(n);
         let time = jiff::Timestamp::from_second(at).expect("a time").to_string();
-        let body = format!(r#"{{"dataPoints":[{{"weight":{{"weightGrams":{grams},"sampleTime":{{"physicalTime":"{time}","utcOffset":"7200s"}}}}}}]}}"#);
+        let body = format!(
+            r#"{{"dataPoints":[{{"weight":{{"weightGrams":{grams},"sampleTime":{{"physicalTime":"{time}","utcOffset":"7200s"}}}}}}]}}"#
+        );
         append(&mut out, &subject(n), body.as_bytes());
     }
     // Acknowledged, or the test's own premise is wrong.

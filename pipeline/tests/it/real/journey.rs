@@ -79,7 +79,10 @@ async fn the_whole_way(rig: Rig, way: Way) {
     assert_eq!(after, raws, "an unchanged answer is not appended again");
 
     // A correction: same record, other value.
-    control.correct(way.provider, &person.user_id, way.stream, &Select::Id(added.id), Change::Value(80.5 * way.per_kilogram)).await.expect("corrected");
+    control
+        .correct(way.provider, &person.user_id, way.stream, &Select::Id(added.id), Change::Value(80.5 * way.per_kilogram))
+        .await
+        .expect("corrected");
     let corrected = until("the correction", async || rows().await.into_iter().find(|r| decimal(r) == Some(80.5))).await;
     assert_eq!((corrected.id, corrected.status.as_str()), (first.id, "amended"));
     assert!(corrected.version > first.version);
@@ -110,7 +113,8 @@ fn on_hub(rig: &Rig, row: &StoredObservation, what: &str) -> bool {
 
 /// Until nothing is appended to raw and hint topics for a while.
 async fn settled(rig: &Rig) {
-    let count = || topics::ALL.iter().filter(|t| !t.family).map(|t| rig.values(&t.name(&rig.namespace, None)).len()).sum::<usize>();
+    let count =
+        || topics::ALL.iter().filter(|t| !t.family).map(|t| rig.values(&t.name(&rig.namespace, None)).len()).sum::<usize>();
     let mut last = count();
     for _ in 0..30 {
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -30,7 +30,10 @@ pub struct Parts {
 }
 
 fn variable(name: &str) -> String {
-    std::env::vars().find(|(n, _)| n == name).map(|(_, v)| v).unwrap_or_else(|| panic!("{name} is not set although the real parts run"))
+    std::env::vars()
+        .find(|(n, _)| n == name)
+        .map(|(_, v)| v)
+        .unwrap_or_else(|| panic!("{name} is not set although the real parts run"))
 }
 
 impl Parts {
@@ -184,7 +187,11 @@ impl Rig {
         let mut process = self.launch(arguments);
         let url = format!("http://{}/health/ready", process.ops);
         until(&format!("{arguments:?} ready"), async || {
-            assert!(process.running(), "{arguments:?} ended at its start: {}", std::fs::read_to_string(&process.log).unwrap_or_default());
+            assert!(
+                process.running(),
+                "{arguments:?} ended at its start: {}",
+                std::fs::read_to_string(&process.log).unwrap_or_default()
+            );
             get(&url)
         })
         .await;
@@ -211,7 +218,8 @@ impl Rig {
         let producer = self.app.producer("test").expect("a producer");
         let connector = self.app.ingest(self.store.clone(), Arc::new(producer)).expect("ingest").connector();
         let redirect = "http://127.0.0.1:1/callback";
-        let mut url: reqwest::Url = connector.authorize_url(person.provider.name(), "state", redirect).expect("an address").parse().expect("a URL");
+        let mut url: reqwest::Url =
+            connector.authorize_url(person.provider.name(), "state", redirect).expect("an address").parse().expect("a URL");
         url.query_pairs_mut().append_pair("simulate_consent", &person.user_id);
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         let answer = http.get(url).send().await.expect("an answer");
@@ -235,7 +243,8 @@ impl Rig {
 
     /// Rows of one type in a time range, withdrawn ones included.
     pub async fn rows(&self, subject: &str, data_type: &str, from: i64, to: i64) -> Vec<StoredObservation> {
-        let query = ObservationQuery { subject_id: subject.into(), data_type: data_type.into(), from, to, limit: 10_000, after: None };
+        let query =
+            ObservationQuery { subject_id: subject.into(), data_type: data_type.into(), from, to, limit: 10_000, after: None };
         self.store.observations(&query).await.map(|page| page.rows).unwrap_or_default()
     }
 

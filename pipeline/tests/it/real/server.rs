@@ -38,7 +38,10 @@ impl Server {
     /// The value of one of the printed assignments.
     pub fn address(&self, variable: &str) -> String {
         let printed = self.up();
-        let line = printed.lines().find_map(|l| l.strip_prefix(variable)?.strip_prefix('=')).unwrap_or_else(|| panic!("no {variable} in {printed}"));
+        let line = printed
+            .lines()
+            .find_map(|l| l.strip_prefix(variable)?.strip_prefix('='))
+            .unwrap_or_else(|| panic!("no {variable} in {printed}"));
         line.trim_matches('\'').to_owned()
     }
 
@@ -51,7 +54,10 @@ impl Server {
     fn command(&self, verb: &str) -> Command {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../infra/local").join(verb);
         let mut command = Command::new(script);
-        command.env("HEADWATER_INFRA_DATA", self.folder.path()).env("HEADWATER_INFRA_INSTANCE", "own").env("HEADWATER_INFRA_PORTS", "free");
+        command
+            .env("HEADWATER_INFRA_DATA", self.folder.path())
+            .env("HEADWATER_INFRA_INSTANCE", "own")
+            .env("HEADWATER_INFRA_PORTS", "free");
         command
     }
 }
