@@ -41,7 +41,7 @@ impl ConsumerSettings {
             session_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
             stall: Duration::from_secs(120),
-            batch_records: 500,
+            batch_records: 200,
             batch_bytes: 128 * 1024,
             fetch_wait: Duration::from_millis(100),
         }

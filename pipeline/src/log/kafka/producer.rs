@@ -80,7 +80,7 @@ impl Producer {
             ("acks", "all"),
             ("partitioner", "murmur2_random"),
             ("compression.codec", "lz4"),
-            ("queue.buffering.max.kbytes", "16384"),
+            ("queue.buffering.max.kbytes", "12288"),
             ("queue.buffering.max.messages", "100000"),
             ("message.max.bytes", "8388608"),
         ] {
