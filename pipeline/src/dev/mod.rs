@@ -80,8 +80,11 @@ impl Dev {
         std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
         let keys = people::secrets(&data)?;
         let simulator = Simulator::start(self.simulator(&at, &keys)?).await?;
-        let app =
-            Arc::new(App::new(Config::parse(&people::config(&at.kafka, &url(&at.registry)?, &simulator.url(), &data, &keys)?)?)?);
+        let text = people::config(&at.kafka, &url(&at.registry)?, &simulator.url(), &data, &keys)?;
+        // For the other commands, so that they find this process: tail, topics, dead.
+        let file = data.join("headwater.toml");
+        std::fs::write(&file, &text)?;
+        let app = Arc::new(App::new(Config::parse(&text)?)?);
         let mut tasks = Supervisor::default();
 
         let (kafka, stop) = (at.kafka.clone(), tasks.stop());
@@ -123,7 +126,9 @@ impl Dev {
         let producer = app.producer("dev")?;
         let ingest = app.ingest(store.clone(), Arc::new(producer))?;
         let connected = people::connect(&ingest, &simulator.control(), &simulator.url(), &receive).await?;
-        screen::people(&connected, &api);
+        screen::people(&connected, &api, &file);
+        let (seen, stop_looking, looked) = (app.clone(), stop.clone(), store.clone());
+        tasks.start("first look", async move { screen::first_look(&seen, &*looked, &connected, &stop_looking).await });
         let (metrics, control, shown) = (telemetry.metrics.clone(), simulator.control(), store.clone());
         tasks.start("screen", screen::counters(metrics.clone(), control, shown, stop.clone()));
         if let Some(seconds) = self.seconds {

@@ -6,13 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_schemas::topics;
 use headwater_simulator::Control;
-use headwater_store::Store;
+use headwater_store::{Store, StoredObservation};
 use metrics_exporter_prometheus::PrometheusHandle;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio_util::sync::CancellationToken;
 
 use super::people::Connected;
 use super::requests;
+use crate::app::App;
 use crate::telemetry;
 
 pub struct Links<'a> {
@@ -39,13 +42,59 @@ pub fn banner(links: &Links<'_>) {
     println!("  store         {} ({how})\n", links.data.display());
 }
 
-pub fn people(people: &[Connected], api: &str) {
+pub fn people(people: &[Connected], api: &str, config: &Path) {
     println!("Connected:");
     for person in people {
-        println!("  {:9} {:14} {:18} {}", person.subject, person.provider, person.zone, person.name);
+        println!("  {:9} {:14} {:20} {}", person.subject, person.provider, person.zone, person.name);
     }
-    println!("\nTry: curl '{api}/v1/observations/latest?subject=person-1'");
+    println!("\nThe store:  curl '{api}/v1/observations/latest?subject=person-1'");
+    println!("The stream: target/debug/headwater tail --config {} --from-beginning", config.display());
     println!("Ctrl-C drains and ends.\n");
+}
+
+/// What a first look shows of each person.
+const LOOK: &[&str] = &["body-weight", "heart-rate", "steps-day", "sleep"];
+const LOOK_AFTER: Duration = Duration::from_secs(40);
+
+/// Once everybody has something, or after a while: the newest of each person in the store, and how much is on the stream.
+pub async fn first_look(app: &App, store: &dyn Store, people: &[Connected], stop: &CancellationToken) -> anyhow::Result<()> {
+    let until = tokio::time::Instant::now() + LOOK_AFTER;
+    let now = || jiff::Timestamp::now().as_microsecond();
+    loop {
+        let mut rows = Vec::new();
+        for person in people {
+            rows.push(store.latest(&person.subject, LOOK, now(), 1).await?);
+        }
+        if rows.iter().all(|r| !r.is_empty()) || tokio::time::Instant::now() > until {
+            println!("\n\nIn the store:");
+            for (person, rows) in people.iter().zip(&rows) {
+                let said: Vec<String> = rows.iter().map(figure).collect();
+                println!("  {:9} {:14} {}", person.subject, person.provider, said.join(", "));
+            }
+            println!("On the stream: {} records\n", tokio::task::block_in_place(|| on_stream(app))?);
+            stop.cancelled().await;
+            return Ok(());
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+        }
+    }
+}
+
+fn figure(row: &StoredObservation) -> String {
+    format!("{} {} {}", row.data_type, row.value_text.as_deref().unwrap_or("–"), row.unit.as_deref().unwrap_or_default())
+}
+
+/// Records on the observation topic.
+fn on_stream(app: &App) -> anyhow::Result<i64> {
+    let consumer: BaseConsumer = app.config.kafka.client("headwater-look").create()?;
+    let topic = topics::OBSERVATION.name(&app.config.namespace, None);
+    let partitions = app.config.topics.partitions.unwrap_or(topics::OBSERVATION.partitions);
+    (0..partitions).try_fold(0, |sum, partition| {
+        let (low, high) = consumer.fetch_watermarks(&topic, partition, Duration::from_secs(5))?;
+        Ok(sum + high - low)
+    })
 }
 
 /// One line of counters a second on a terminal, every five seconds elsewhere.
