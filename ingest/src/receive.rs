@@ -9,12 +9,14 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use futures::StreamExt as _;
 use headwater_schemas::hint::{Cause, Hint};
 use headwater_schemas::raw::{Lane, Origin, Raw};
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Outbox, ids};
 use headwater_sources::source::{Entry, Inbound, Notice, Receipt, Refusal};
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::OutletError;
@@ -28,6 +30,9 @@ pub const REFUSED: &str = "headwater_webhook_refused_total";
 /// Entries of accepted calls that name nothing this build knows.
 pub const IGNORED: &str = "headwater_webhook_ignored_entries_total";
 pub const SECONDS: &str = "headwater_webhook_duration_seconds";
+
+/// Most bytes of an oversize body that are read and dropped.
+const DISCARD: usize = 8 << 20;
 
 /// Told to whom finds the door full.
 const FULL_RETRY: Duration = Duration::from_secs(2);
@@ -77,7 +82,8 @@ async fn call(State(door): State<Arc<Door>>, Path(path): Path<Vec<(String, Strin
     };
     let provider = cloud.profile().id;
     let started = Instant::now();
-    let answered = door.take(&cloud, part("tail"), request).await;
+    let span = tracing::info_span!("receive webhook", otel.kind = "server", provider);
+    let answered = door.take(&cloud, part("tail"), request).instrument(span).await;
     metrics::histogram!(SECONDS, "provider" => provider).record(started.elapsed().as_secs_f64());
     match answered {
         Ok(receipt) => {
@@ -116,6 +122,7 @@ impl Door {
         let (parts, body) = request.into_parts();
         let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
         if announced.is_some_and(|length| length > limit) {
+            discard(body).await;
             return Err(Answer::new(413, "too_large"));
         }
         let body = read(body, limit).await?;
@@ -216,6 +223,18 @@ impl Door {
             out.put(&topics::RAW, Some(cloud.profile().id), id.to_string().as_bytes(), |bytes| raw.encode(bytes));
         }
         Ok(())
+    }
+}
+
+/// Reads on without keeping anything, for a while: a caller that is still sending would meet a closed connection instead of the answer.
+async fn discard(body: Body) {
+    let mut stream = body.into_data_stream();
+    let mut seen = 0;
+    while let Some(Ok(chunk)) = stream.next().await {
+        seen += chunk.len();
+        if seen > DISCARD {
+            return;
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use headwater_schemas::Outbox;
 use rand::Rng as _;
+use tracing::Instrument as _;
 
 use crate::log::{Batch, Lease, Log, Proof};
 
@@ -64,8 +65,18 @@ async fn finish(
 ) -> Option<Proof> {
     for attempt in 0u32.. {
         outbox.clear();
-        let failed = match work.run(batch, outbox).await {
-            Ok(()) => match log.append(batch, outbox).await {
+        let span = tracing::info_span!(
+            "process batch",
+            otel.kind = "consumer",
+            messaging.system = "kafka",
+            messaging.operation.name = "process",
+            messaging.consumer.group.name = name,
+            messaging.destination.name = batch.topic(),
+            messaging.batch.message_count = batch.len(),
+            attempt,
+        );
+        let failed = match work.run(batch, outbox).instrument(span.clone()).await {
+            Ok(()) => match log.append(batch, outbox).instrument(span).await {
                 Ok(proof) => {
                     lease.waiting(false);
                     if attempt > 0 {

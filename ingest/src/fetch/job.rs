@@ -9,6 +9,7 @@ use headwater_schemas::raw::Lane;
 use headwater_sources::profile::Stream;
 use headwater_sources::source::Window;
 use headwater_store::{Connection, ConnectionState, Cursor, Lease};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::window::{Stop, Target};
@@ -95,7 +96,13 @@ impl Fetcher {
         let Some(lease) = self.lease(connection.id).await? else {
             return self.put_off(job, &job.items, "busy", Duration::from_secs(10)).await;
         };
-        let done = self.work(job, &connection, &cloud).await;
+        let span = tracing::info_span!(
+            "fetch connection",
+            otel.kind = "client",
+            provider = connection.provider,
+            lane = job.lane.as_str()
+        );
+        let done = self.work(job, &connection, &cloud).instrument(span).await;
         let _ = store.release(&lease).await;
         done
     }

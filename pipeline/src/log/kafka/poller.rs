@@ -124,9 +124,11 @@ impl Shared {
         while places.iter().any(|place| {
             self.held().get(place).is_some_and(|h| h.busy > 0 && !h.waits.load(Ordering::Relaxed) && !h.batches.is_closed())
         }) {
-            match self.advances.recv_deadline(until) {
-                Ok(advance) => self.note(advance),
-                Err(_) => break,
+            // In slices: a worker that ends without a word frees us as well.
+            if let Ok(advance) = self.advances.recv_timeout(Duration::from_millis(20)) {
+                self.note(advance);
+            } else if Instant::now() >= until {
+                break;
             }
         }
         while let Ok(advance) = self.advances.try_recv() {
