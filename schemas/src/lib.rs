@@ -9,6 +9,7 @@ pub mod codes;
 pub mod connection;
 pub mod coverage;
 pub mod device;
+pub mod device_types;
 pub mod hint;
 pub mod ids;
 pub mod observation;

@@ -4,7 +4,7 @@ use headwater_schemas::device::Device as Record;
 use headwater_schemas::raw::Raw;
 use headwater_schemas::reading::Device;
 use headwater_schemas::topics::{self, Subject as _};
-use headwater_schemas::{Outbox, ids};
+use headwater_schemas::{Outbox, device_types, ids};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -52,6 +52,11 @@ fn render(raw: &Raw<'_>, device: &Device<'_>, id: Uuid, out: &mut String) {
         }
         if let Some(kind) = device.kind.as_deref().filter(|k| !k.is_empty()) {
             o.nested("type", |t| {
+                if let Some(concept) = device_types::concept(kind) {
+                    t.only("coding", |c| {
+                        c.plain("system", device_types::SNOMED).plain("code", concept);
+                    });
+                }
                 t.text("text", kind);
             });
         }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use headwater_schemas::codes::*;
-use headwater_schemas::observation::{Method, OffsetOrigin};
-use headwater_schemas::reading::{Component, Effective, Normalized, Reading, Stamp, Value};
+use headwater_schemas::observation::{Method, OffsetOrigin, Status};
+use headwater_schemas::reading::{Component, Effective, Normalized, Reading, Value};
 use headwater_schemas::reject::{Reject, code};
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
@@ -13,6 +13,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::devices::named;
+use super::measures::attribution;
+use super::{named_day, period};
 use crate::json::Number;
 use crate::{json, time};
 
@@ -50,13 +52,14 @@ static COLUMNS: &[(&str, &Measure, bool)] = &[
 const PASSED_OVER: &[&str] =
     &["active", "brand", "is_tracker", "model", "modelid", "id", "date", "timezone", "modified", "deviceid", "hash_deviceid"];
 
-pub(super) fn days<'a>(body: &'a [u8], out: &mut Normalized<'a>) -> Result<(), Reject> {
+pub(super) fn days<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut Normalized<'a>) -> Result<(), Reject> {
     let parsed: Days<'a> = json::parse(body).map_err(|r| r.under("body"))?;
     json::each::<Row<'a>>(&parsed.activities, "body.activities", out, |row, out| {
-        let text = |name: &str| word(&row, name).ok_or_else(|| Reject::new(code::UNEXPECTED_SHAPE, "expected text").at(name));
-        let (date, zone) = (text("date")?, text("timezone")?);
-        let zone = time::zone(&zone).map_err(|r| r.at("timezone"))?;
-        let effective = time::day(time::date(&date).map_err(|r| r.at("date"))?, Some(&zone), OffsetOrigin::Zone)?;
+        let date = named_day(word(&row, "date"))?;
+        let date = date.ok_or_else(|| Reject::new(code::UNEXPECTED_SHAPE, "expected a date as text").at("date"))?;
+        let own = word(&row, "timezone").map(|name| time::zone(&name)).transpose().map_err(|r| r.at("timezone"))?;
+        let origin = if own.is_some() { OffsetOrigin::Zone } else { OffsetOrigin::Profile };
+        let effective = time::day(time::date(&date)?, own.as_ref().or(profile), origin)?;
         let device = named(word(&row, "deviceid"), word(&row, "hash_deviceid"));
         let modified = number(row.get("modified").copied())
             .map_err(|r| r.at("modified"))?
@@ -123,14 +126,17 @@ fn minute<'a>(epoch: &'a str, row: &'a RawValue, profile: Option<&TimeZone>, out
     let start = time::epoch_in_zone(at, profile)?;
     let device = named(word(&columns, "deviceid"), word(&columns, "hash_deviceid"));
     let of = |value| (device.clone(), Method::Device, value);
-    if let Some(duration) = number(columns.get("duration").copied())?.and_then(|d| i64::try_from(d.trunc().mantissa()).ok()) {
-        let during = Effective::During(start, Stamp { micros: start.micros + duration * 1_000_000, ..start });
+    let sums = |name: &&str| MINUTE_COLUMNS.iter().any(|c| c.0 == *name);
+    if let Some(during) = number(columns.get("duration").copied())?.map(|d| lasting(at, d, profile)).transpose()? {
         for (name, measure) in MINUTE_COLUMNS {
             if let Some(value) = number(columns.get(name).copied()).map_err(|r| r.at(*name))? {
                 let (device, method, value) = of(value);
                 out.push(Reading { device, method, ..Reading::new(measure, epoch, during, Value::Quantity(value)) });
             }
         }
+    } else if let Some(name) = columns.keys().copied().find(sums) {
+        let reject = Reject::new(code::UNEXPECTED_SHAPE, "expected a duration beside a sum");
+        out.problems.push(reject.at(format!("body.series.{epoch}.{name}")));
     }
     for (name, measure) in MOMENT_COLUMNS {
         if let Some(value) = number(columns.get(name).copied()).map_err(|r| r.at(*name))?.filter(|v| !v.is_zero()) {
@@ -144,6 +150,13 @@ fn minute<'a>(epoch: &'a str, row: &'a RawValue, profile: Option<&TimeZone>, out
     };
     unknown(columns.keys(), known, "intraday", out);
     Ok(())
+}
+
+/// The API gives at most a day, so no entry lasts longer.
+fn lasting(start: i64, duration: Decimal, profile: Option<&TimeZone>) -> Result<Effective, Reject> {
+    let implausible = || Reject::new(code::IMPLAUSIBLE, "expected a duration from 0 to 86400 seconds").at("duration");
+    let seconds = i64::try_from(duration.trunc().mantissa()).ok().filter(|s| (0..=86_400).contains(s)).ok_or_else(implausible)?;
+    Ok(Effective::During(time::epoch_in_zone(start, profile)?, time::epoch_in_zone(start + seconds, profile)?))
 }
 
 #[derive(Deserialize)]
@@ -186,12 +199,21 @@ static WORKOUT_COLUMNS: &[(&str, &Measure)] = &[
     ("strokes", &SWIM_STROKES),
 ];
 
-pub(super) fn workouts<'a>(body: &'a [u8], out: &mut Normalized<'a>) -> Result<(), Reject> {
+/// Seconds in each zone of the pulse.
+static ZONE_COLUMNS: &[(&str, &Measure)] = &[
+    ("hr_zone_0", &HEART_RATE_ZONE_LIGHT),
+    ("hr_zone_1", &HEART_RATE_ZONE_MODERATE),
+    ("hr_zone_2", &HEART_RATE_ZONE_INTENSE),
+    ("hr_zone_3", &HEART_RATE_ZONE_PEAK),
+];
+
+pub(super) fn workouts<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut Normalized<'a>) -> Result<(), Reject> {
     let parsed: Workouts<'a> = json::parse(body).map_err(|r| r.under("body"))?;
     json::each::<Workout<'a>>(&parsed.series, "body.series", out, |row, out| {
         let zone = row.timezone.as_deref().map(time::zone).transpose().map_err(|r| r.at("timezone"))?;
-        let (start, end) = (time::epoch_in_zone(row.startdate, zone.as_ref())?, time::epoch_in_zone(row.enddate, zone.as_ref())?);
-        let duration = Decimal::from((row.enddate - row.startdate).max(0));
+        let during = period(row.startdate, row.enddate, zone.as_ref(), profile)?;
+        let local_date = named_day(row.date)?;
+        let duration = Decimal::from(row.enddate - row.startdate);
         let mut components = vec![Component { measure: &EXERCISE_DURATION, value: Value::Quantity(minutes(duration)) }];
         for (name, measure) in WORKOUT_COLUMNS {
             let value = number(row.data.get(name).copied()).map_err(|r| r.at(format!("data.{name}")))?;
@@ -199,17 +221,26 @@ pub(super) fn workouts<'a>(body: &'a [u8], out: &mut Normalized<'a>) -> Result<(
             let given = value.filter(|v| !v.is_zero() && !components.iter().any(|c: &Component<'_>| c.measure == *measure));
             components.extend(given.map(|v| Component { measure, value: Value::Quantity(v) }));
         }
+        for (name, measure) in ZONE_COLUMNS {
+            let value = number(row.data.get(name).copied()).map_err(|r| r.at(format!("data.{name}")))?;
+            components.extend(value.map(|v| Component { measure, value: Value::Quantity(minutes(v)) }));
+        }
+        let (status, method, known) = row.attrib.map_or((Status::Final, Method::Device, true), attribution);
+        if let Some(attrib) = row.attrib.filter(|_| !known) {
+            out.unknown(format!("attrib {attrib}"));
+        }
         let id = row.id.map_or_else(|| format!("{}-{}", row.startdate, row.category), |id| id.to_string());
         let kind = category(row.category).map_or_else(|| Cow::Owned(format!("workout category {}", row.category)), Cow::Borrowed);
-        let known = |name: &str| WORKOUT_COLUMNS.iter().any(|c| c.0 == name) || OTHER.contains(&name);
+        let known = |name: &str| WORKOUT_COLUMNS.iter().chain(ZONE_COLUMNS).any(|c| c.0 == name) || OTHER.contains(&name);
         unknown(row.data.keys(), known, "workout", out);
         out.push(Reading {
             components,
-            local_date: row.date,
-            method: if row.attrib == Some(2) { Method::Manual } else { Method::Device },
+            local_date,
+            status,
+            method,
             device: named(row.deviceid, row.hash_deviceid),
             modified: row.modified.and_then(|s| s.checked_mul(1_000_000)),
-            ..Reading::new(&EXERCISE, id, Effective::During(start, end), Value::Text(kind))
+            ..Reading::new(&EXERCISE, id, during, Value::Text(kind))
         });
         Ok(())
     });
@@ -217,17 +248,7 @@ pub(super) fn workouts<'a>(body: &'a [u8], out: &mut Normalized<'a>) -> Result<(
 }
 
 /// Columns of a workout that are about how it was measured, or have no place yet; kept in raw.
-const OTHER: &[&str] = &[
-    "intensity",
-    "hr_zone_0",
-    "hr_zone_1",
-    "hr_zone_2",
-    "hr_zone_3",
-    "pause_duration",
-    "algo_pause_duration",
-    "spo2_average",
-    "pool_length",
-];
+const OTHER: &[&str] = &["intensity", "pause_duration", "algo_pause_duration", "spo2_average", "pool_length"];
 
 /// The provider's words for its common categories.
 fn category(number: i64) -> Option<&'static str> {
@@ -261,7 +282,10 @@ fn category(number: i64) -> Option<&'static str> {
 }
 
 fn word<'a>(columns: &BTreeMap<&'a str, &'a RawValue>, name: &str) -> Option<Cow<'a, str>> {
-    columns.get(name).and_then(|raw| raw.get().strip_prefix('"')?.strip_suffix('"')).map(Cow::Borrowed)
+    let raw = columns.get(name)?.get();
+    let text = raw.strip_prefix('"')?.strip_suffix('"')?;
+    // PHP writes `Europe\/Paris`.
+    if text.contains('\\') { json::parse::<String>(raw.as_bytes()).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(text)) }
 }
 
 /// A number where there is one; null and absence are nothing.

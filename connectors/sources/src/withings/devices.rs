@@ -11,7 +11,7 @@ use crate::json;
 
 #[derive(Deserialize)]
 struct Body<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     devices: Vec<&'a RawValue>,
 }
 

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::devices::named;
+use super::measures::rhythm;
 use crate::{json, time};
 
 #[derive(Deserialize)]
@@ -68,11 +69,7 @@ pub(super) fn list<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut Nor
             out.push(reading(&HEART_RATE, Value::Quantity(pulse.into())));
         }
         if let Some(afib) = row.ecg.as_ref().and_then(|e| e.afib) {
-            let rhythm = match afib {
-                0 => &RHYTHM_NORMAL,
-                1 => &RHYTHM_AFIB,
-                _ => &RHYTHM_INCONCLUSIVE,
-            };
+            let rhythm = rhythm(afib, out);
             out.push(reading(&ECG_CLASSIFICATION, Value::Code(rhythm)));
         }
         if let Some(pressure) = &row.bloodpressure {

@@ -1,10 +1,11 @@
 //! `getmeas`: groups of measurements taken together.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use headwater_schemas::codes::*;
 use headwater_schemas::observation::{Method, Status};
-use headwater_schemas::reading::{Absent, Component, Effective, Normalized, Reading, Value};
+use headwater_schemas::reading::{Absent, Component, Effective, Normalized, Reading, Stamp, Value};
 use headwater_schemas::reject::{Reject, code};
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::devices::named;
+use super::time_of;
 use crate::{json, time};
 
 const ESTIMATE: &str = "estimated by the device";
@@ -65,13 +67,18 @@ impl Entry {
 pub(super) fn normalize<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut Normalized<'a>) -> Result<(), Reject> {
     let parsed: Body<'a> = json::parse(body).map_err(|r| r.under("body"))?;
     let own = parsed.timezone.as_deref().map(time::zone).transpose().map_err(|r| r.at("body.timezone"))?;
-    let zone = own.as_ref().or(profile);
-    json::each::<Group<'a>>(&parsed.measuregrps, "body.measuregrps", out, |group, out| take(&group, zone, out));
+    let mut seen = HashSet::new();
+    json::each::<Group<'a>>(&parsed.measuregrps, "body.measuregrps", out, |group, out| {
+        let at = time_of(group.date, own.as_ref(), profile)?;
+        take(&group, at, seen.contains(&group.grpid), out)?;
+        seen.insert(group.grpid);
+        Ok(())
+    });
     Ok(())
 }
 
 /// How a group came about. Attribution 1 may be somebody else who stood on the scale.
-fn attribution(attrib: i64) -> (Status, Method, bool) {
+pub(super) fn attribution(attrib: i64) -> (Status, Method, bool) {
     match attrib {
         0 | 5 | 7 | 8 | 15 => (Status::Final, Method::Device, true),
         1 => (Status::Preliminary, Method::Device, true),
@@ -80,7 +87,8 @@ fn attribution(attrib: i64) -> (Status, Method, bool) {
     }
 }
 
-fn take<'a>(group: &Group<'a>, zone: Option<&TimeZone>, out: &mut Normalized<'a>) -> Result<(), Reject> {
+/// `again`: a group of this id stood in the page before.
+fn take<'a>(group: &Group<'a>, at: Stamp, again: bool, out: &mut Normalized<'a>) -> Result<(), Reject> {
     if group.category.is_some_and(|category| category != 1) {
         // A goal is a wish, not a measurement.
         out.unknown("goal");
@@ -90,7 +98,12 @@ fn take<'a>(group: &Group<'a>, zone: Option<&TimeZone>, out: &mut Normalized<'a>
     if !known {
         out.unknown(format!("attrib {}", group.attrib));
     }
-    let effective = Effective::At(time::epoch_in_zone(group.date, zone)?);
+    // A group is taken whole or not at all: nothing below fails, so a bad group leaves its twin as it was.
+    for (index, entry) in group.measures.iter().enumerate() {
+        entry.decimal().map_err(|r| r.at(format!("measures[{index}]")))?;
+    }
+    let effective = Effective::At(at);
+    let twins = if again { 0 } else { out.readings.len() };
     let device = named(group.deviceid.clone(), group.hash_deviceid.clone());
     let modified = group.modified.and_then(|s| s.checked_mul(1_000_000));
     let mut put = |measure: &'static Measure,
@@ -102,11 +115,12 @@ fn take<'a>(group: &Group<'a>, zone: Option<&TimeZone>, out: &mut Normalized<'a>
         (reading.status, reading.method, reading.modified) = (status, method, modified);
         reading.device.clone_from(&device);
         fill(&mut reading);
-        // One group can stand in a page twice, once as the device sent it and once confirmed: it is one measurement, and the later says more.
-        if let Some(twin) = out.readings.iter_mut().find(|r| r.measure == measure && r.record_id == reading.record_id) {
-            *twin = reading;
-        } else {
-            out.push(reading);
+        // One group can stand in a page twice, once as the device sent it and once confirmed: it is one measurement, and the one changed last
+        // counts, in whichever order they come.
+        match out.readings[twins..].iter_mut().find(|r| r.measure == measure && r.record_id == reading.record_id) {
+            Some(twin) if twin.modified <= reading.modified => *twin = reading,
+            Some(_) => {}
+            None => out.push(reading),
         }
     };
     blood_pressure(group, &mut put, out)?;
@@ -119,7 +133,7 @@ fn take<'a>(group: &Group<'a>, zone: Option<&TimeZone>, out: &mut Normalized<'a>
             let mut fill =
                 |r: &mut Reading<'a>| r.components.push(Component { measure: &BODY_SEGMENT, value: Value::Code(place) });
             put(whole, &part, Value::Quantity(number), &mut fill, out);
-        } else if let Some((measure, value)) = coded(kind, entry.value) {
+        } else if let Some((measure, value)) = coded(kind, entry.value, out) {
             put(measure, &part, value, &mut |_| {}, out);
         } else if let Some((measure, note)) = plain(kind) {
             if kind == 6 && method == Method::Manual && number.is_zero() {
@@ -211,15 +225,22 @@ fn segment(position: Option<i64>) -> &'static Concept {
 }
 
 /// Types whose number is a code: what the device makes of a rhythm.
-fn coded(kind: i64, value: i64) -> Option<(&'static Measure, Value<'static>)> {
-    let rhythm = match value {
-        0 => &RHYTHM_NORMAL,
-        1 => &RHYTHM_AFIB,
-        _ => &RHYTHM_INCONCLUSIVE,
+fn coded(kind: i64, value: i64, out: &mut Normalized<'_>) -> Option<(&'static Measure, Value<'static>)> {
+    let measure = match kind {
+        130 => &ECG_CLASSIFICATION,
+        139 => &AFIB_PPG,
+        _ => return None,
     };
-    match kind {
-        130 => Some((&ECG_CLASSIFICATION, Value::Code(rhythm))),
-        139 => Some((&AFIB_PPG, Value::Code(rhythm))),
-        _ => None,
+    Some((measure, Value::Code(rhythm(value, out))))
+}
+
+/// 0 no sign of atrial fibrillation, 1 a sign of it, 2 inconclusive. Any other number decides nothing either, and is counted.
+pub(super) fn rhythm(value: i64, out: &mut Normalized<'_>) -> &'static Concept {
+    match value {
+        0 => return &RHYTHM_NORMAL,
+        1 => return &RHYTHM_AFIB,
+        2 => {}
+        other => out.unknown(format!("rhythm {other}")),
     }
+    &RHYTHM_INCONCLUSIVE
 }

@@ -12,11 +12,14 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use headwater_schemas::observation::OffsetOrigin;
 use headwater_schemas::raw::Raw;
-use headwater_schemas::reading::Normalized;
+use headwater_schemas::reading::{Effective, Normalized, Stamp};
 use headwater_schemas::reject::{Reject, code};
+use jiff::tz::TimeZone;
 
 use crate::profile::{ClientAuth, Dialect, Limits, OAuth, Profile, Status, Webhook};
 use crate::source::{Ask, Fault, Fetch, Grant, Inbound, Page, Receipt, Refusal, Response, Source, TokenFault, Tokens};
@@ -71,11 +74,11 @@ impl Source for Withings {
         let body = envelope::content(raw.body)?;
         match raw.stream {
             "getmeas" => measures::normalize(body, profile.as_ref(), out),
-            "getactivity" => activity::days(body, out),
+            "getactivity" => activity::days(body, profile.as_ref(), out),
             "getintradayactivity" => activity::intraday(body, profile.as_ref(), out),
-            "getworkouts" => activity::workouts(body, out),
+            "getworkouts" => activity::workouts(body, profile.as_ref(), out),
             "sleep" => sleep::segments(body, profile.as_ref(), out),
-            "sleepsummary" => sleep::summaries(body, out),
+            "sleepsummary" => sleep::summaries(body, profile.as_ref(), out),
             "heartlist" => heart::list(body, profile.as_ref(), out),
             "heart" => heart::signal(body, raw, profile.as_ref(), out),
             "getdevice" => devices::normalize(body, out),
@@ -94,4 +97,28 @@ impl Source for Withings {
     fn subscribe(&self, callback: &str) -> Vec<Fetch> {
         requests::subscribe(callback)
     }
+}
+
+/// An instant by the zone that the answer names, else by the person's profile.
+fn time_of(seconds: i64, own: Option<&TimeZone>, profile: Option<&TimeZone>) -> Result<Stamp, Reject> {
+    match (own, profile) {
+        (None, Some(zone)) => time::in_zone(seconds.saturating_mul(1_000_000), zone, OffsetOrigin::Profile),
+        (own, _) => time::epoch_in_zone(seconds, own),
+    }
+}
+
+/// From an instant to a later one, or to itself.
+fn period(start: i64, end: i64, own: Option<&TimeZone>, profile: Option<&TimeZone>) -> Result<Effective, Reject> {
+    if end < start {
+        return Err(Reject::new(code::BAD_TIME, "expected an end after the start").at("enddate"));
+    }
+    let (start, end) = (time_of(start, own, profile), time_of(end, own, profile));
+    Ok(Effective::During(start.map_err(|r| r.at("startdate"))?, end.map_err(|r| r.at("enddate"))?))
+}
+
+/// The calendar day a row names, where it names one.
+fn named_day(date: Option<Cow<'_, str>>) -> Result<Option<Cow<'_, str>>, Reject> {
+    date.map(|date| time::date(&date).map(|day| if day.to_string() == *date { date } else { day.to_string().into() }))
+        .transpose()
+        .map_err(|r| r.at("date"))
 }

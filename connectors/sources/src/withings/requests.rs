@@ -1,6 +1,8 @@
 //! Requests for a window, and what their answers are.
 
-use headwater_schemas::reject::Reject;
+use std::borrow::Cow;
+
+use headwater_schemas::reject::{Reject, code};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -77,7 +79,8 @@ struct Lists<'a> {
     more: Option<&'a RawValue>,
     #[serde(borrow)]
     offset: Option<&'a RawValue>,
-    timezone: Option<&'a str>,
+    #[serde(borrow)]
+    timezone: Option<Cow<'a, str>>,
 }
 
 pub(super) fn read(fetch: &Fetch, got: &Response<'_>) -> Result<Page, Fault> {
@@ -87,15 +90,33 @@ pub(super) fn read(fetch: &Fetch, got: &Response<'_>) -> Result<Page, Fault> {
     }
     let lists: Lists<'_> = json::parse(body).map_err(|reject: Reject| Fault::Broken(reject.under("body")))?;
     let content = [lists.measuregrps, lists.activities, lists.series, lists.devices];
-    let parts = content.into_iter().flatten().map(|list| list.get().as_bytes());
-    let zone = lists.timezone.unwrap_or_default();
-    // Not part of it: `updatetime`, which changes with every call.
-    let digest = digest(parts.chain([zone.as_bytes()]));
-    let empty = content.into_iter().flatten().all(|list| matches!(list.get(), "[]" | "{}" | "null"));
-    let more = lists.more.is_some_and(|more| !matches!(more.get(), "0" | "false" | "null"));
-    let next = match lists.offset.map(|offset| offset.get().trim_matches('"')) {
-        Some(offset) if more => Some(fetch.next(|f| f.form("offset", offset))),
-        _ => None,
+    let (name, own) = match fetch.stream {
+        "getmeas" => ("measuregrps", lists.measuregrps),
+        "getactivity" => ("activities", lists.activities),
+        "getdevice" => ("devices", lists.devices),
+        _ => ("series", lists.series),
     };
+    // An answer without its list is not an empty one: taken for that, it would withdraw all we hold of the window.
+    let own = own.ok_or_else(|| broken("expected the list of the stream", name))?;
+    let parts = content.into_iter().flatten().map(|list| list.get().as_bytes());
+    // Not part of it: `updatetime`, which changes with every call.
+    let digest = digest(parts.chain([lists.timezone.as_deref().unwrap_or_default().as_bytes()]));
+    let empty = matches!(own.get(), "[]" | "{}");
+    let more = lists.more.is_some_and(|more| !matches!(more.get().trim_matches('"'), "0" | "false" | "null" | ""));
+    let offset = lists.offset.map(|offset| offset.get().trim_matches('"')).filter(|_| more);
+    let next = more.then(|| next(fetch, offset)).transpose()?;
     Ok(Page { next, empty, digest })
+}
+
+/// The same question from another offset; one that was asked before would be asked for ever.
+fn next(fetch: &Fetch, offset: Option<&str>) -> Result<Fetch, Fault> {
+    let asked = fetch.form.iter().find(|(name, _)| *name == "offset").map_or("0", |(_, offset)| offset);
+    match offset {
+        Some(offset) if offset != "null" && offset != asked => Ok(fetch.next(|f| f.form("offset", offset))),
+        _ => Err(broken("expected the offset of another page, because there is more", "offset")),
+    }
+}
+
+fn broken(expected: &str, name: &str) -> Fault {
+    Fault::Broken(Reject::new(code::UNEXPECTED_SHAPE, expected).at(format!("body.{name}")))
 }

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::activity::{minutes, number, unknown};
 use super::devices::named;
+use super::{named_day, period};
 use crate::{json, time};
 
 #[derive(Deserialize)]
@@ -39,6 +40,8 @@ struct Segment<'a> {
     sdnn_1: Option<&'a RawValue>,
     #[serde(borrow)]
     rmssd: Option<&'a RawValue>,
+    #[serde(borrow)]
+    snoring: Option<&'a RawValue>,
 }
 
 /// Each segment by itself: the answer does not say to which night it belongs.
@@ -68,6 +71,10 @@ pub(super) fn segments<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut
             method,
             ..Reading::new(&SLEEP_STAGE, row.startdate.to_string(), during, Value::Code(stage))
         });
+        if row.snoring.is_some_and(snores) {
+            // Kept in raw: what its numbers count is not documented.
+            out.unknown("sleep snoring");
+        }
         for (name, series, measure) in [
             ("hr", row.hr, &HEART_RATE),
             ("rr", row.rr, &RESPIRATORY_RATE),
@@ -92,6 +99,12 @@ pub(super) fn segments<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut
         Ok(())
     });
     Ok(())
+}
+
+/// Whether any value of a series is other than nought.
+fn snores(series: &RawValue) -> bool {
+    let points = json::parse::<BTreeMap<&str, &RawValue>>(series.get().as_bytes()).unwrap_or_default();
+    points.values().any(|value| !matches!(value.get(), "0" | "null"))
 }
 
 #[derive(Deserialize)]
@@ -148,11 +161,12 @@ const OTHER: &[&str] = &[
     "snoringepisodecount",
 ];
 
-pub(super) fn summaries<'a>(body: &'a [u8], out: &mut Normalized<'a>) -> Result<(), Reject> {
+pub(super) fn summaries<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut Normalized<'a>) -> Result<(), Reject> {
     let parsed: Series<'a> = json::parse(body).map_err(|r| r.under("body"))?;
     json::each::<Night<'a>>(&parsed.series, "body.series", out, |row, out| {
         let zone = row.timezone.as_deref().map(time::zone).transpose().map_err(|r| r.at("timezone"))?;
-        let (start, end) = (time::epoch_in_zone(row.startdate, zone.as_ref())?, time::epoch_in_zone(row.enddate, zone.as_ref())?);
+        let during = period(row.startdate, row.enddate, zone.as_ref(), profile)?;
+        let date = named_day(row.date)?;
         let get = |name: &str| number(row.data.get(name).copied()).map_err(|r| r.at(format!("data.{name}")));
         let stages = ["deepsleepduration", "lightsleepduration", "remsleepduration"].map(get);
         let sum: Option<Decimal> = stages.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().reduce(|a, b| a + b);
@@ -172,11 +186,11 @@ pub(super) fn summaries<'a>(body: &'a [u8], out: &mut Normalized<'a>) -> Result<
         let id = row.id.map_or_else(|| row.startdate.to_string(), |id| id.to_string());
         let night = |measure, value| Reading {
             status: if row.completed == Some(false) { Status::Preliminary } else { Status::Final },
-            local_date: row.date.clone(),
+            local_date: date.clone(),
             method: Method::Device,
             device: named(None, row.hash_deviceid.clone()),
             modified: row.modified.and_then(|s| s.checked_mul(1_000_000)),
-            ..Reading::new(measure, id.clone(), Effective::During(start, end), value)
+            ..Reading::new(measure, id.clone(), during, value)
         };
         let value = asleep.map_or(Value::Absent(headwater_schemas::reading::Absent::Unknown), |s| Value::Quantity(minutes(s)));
         for (name, measure) in FIGURES {
