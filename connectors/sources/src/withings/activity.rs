@@ -1,7 +1,6 @@
 //! Days, minutes and workouts.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use headwater_schemas::codes::*;
 use headwater_schemas::observation::{Method, OffsetOrigin, Status};
@@ -12,10 +11,10 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::columns::{Row, minutes, number, unknown, word};
 use super::devices::named;
 use super::measures::attribution;
-use super::{named_day, period};
-use crate::json::Number;
+use super::{named_day, period, time_of};
 use crate::{json, time};
 
 #[derive(Deserialize)]
@@ -23,9 +22,6 @@ struct Days<'a> {
     #[serde(borrow)]
     activities: Vec<&'a RawValue>,
 }
-
-/// A row, column by column.
-type Row<'a> = BTreeMap<&'a str, &'a RawValue>;
 
 /// Columns of a day, what they are, and whether they come in seconds.
 static COLUMNS: &[(&str, &Measure, bool)] = &[
@@ -108,8 +104,7 @@ pub(super) fn intraday<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut
     if parsed.series.get().starts_with('[') {
         return Ok(()); // an empty series is an empty list, not an empty object
     }
-    let series: BTreeMap<&'a str, &'a RawValue> =
-        json::parse(parsed.series.get().as_bytes()).map_err(|r| r.under("body.series"))?;
+    let series: Row<'a> = json::parse(parsed.series.get().as_bytes()).map_err(|r| r.under("body.series"))?;
     for (epoch, row) in series {
         let before = out.readings.len();
         if let Err(reject) = minute(epoch, row, profile, out) {
@@ -121,9 +116,9 @@ pub(super) fn intraday<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut
 }
 
 fn minute<'a>(epoch: &'a str, row: &'a RawValue, profile: Option<&TimeZone>, out: &mut Normalized<'a>) -> Result<(), Reject> {
-    let columns: BTreeMap<&'a str, &'a RawValue> = json::parse(row.get().as_bytes())?;
+    let columns: Row<'a> = json::parse(row.get().as_bytes())?;
     let at = epoch.parse().map_err(|_| Reject::new(code::BAD_TIME, "expected epoch seconds as key"))?;
-    let start = time::epoch_in_zone(at, profile)?;
+    let start = time_of(at, None, profile)?;
     let device = named(word(&columns, "deviceid"), word(&columns, "hash_deviceid"));
     let of = |value| (device.clone(), Method::Device, value);
     let sums = |name: &&str| MINUTE_COLUMNS.iter().any(|c| c.0 == *name);
@@ -156,7 +151,7 @@ fn minute<'a>(epoch: &'a str, row: &'a RawValue, profile: Option<&TimeZone>, out
 fn lasting(start: i64, duration: Decimal, profile: Option<&TimeZone>) -> Result<Effective, Reject> {
     let implausible = || Reject::new(code::IMPLAUSIBLE, "expected a duration from 0 to 86400 seconds").at("duration");
     let seconds = i64::try_from(duration.trunc().mantissa()).ok().filter(|s| (0..=86_400).contains(s)).ok_or_else(implausible)?;
-    Ok(Effective::During(time::epoch_in_zone(start, profile)?, time::epoch_in_zone(start + seconds, profile)?))
+    Ok(Effective::During(time_of(start, None, profile)?, time_of(start + seconds, None, profile)?))
 }
 
 #[derive(Deserialize)]
@@ -182,7 +177,7 @@ struct Workout<'a> {
     #[serde(borrow)]
     hash_deviceid: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    data: BTreeMap<&'a str, &'a RawValue>,
+    data: Row<'a>,
 }
 
 static WORKOUT_COLUMNS: &[(&str, &Measure)] = &[
@@ -279,38 +274,4 @@ fn category(number: i64) -> Option<&'static str> {
         308 => "Indoor cycling",
         _ => return None,
     })
-}
-
-fn word<'a>(columns: &BTreeMap<&'a str, &'a RawValue>, name: &str) -> Option<Cow<'a, str>> {
-    let raw = columns.get(name)?.get();
-    let text = raw.strip_prefix('"')?.strip_suffix('"')?;
-    // PHP writes `Europe\/Paris`.
-    if text.contains('\\') { json::parse::<String>(raw.as_bytes()).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(text)) }
-}
-
-/// A number where there is one; null and absence are nothing.
-pub(super) fn number(raw: Option<&RawValue>) -> Result<Option<Decimal>, Reject> {
-    match raw {
-        None => Ok(None),
-        Some(raw) if raw.get() == "null" => Ok(None),
-        Some(raw) => json::parse::<Number<'_>>(raw.get().as_bytes())?.decimal().map(Some),
-    }
-}
-
-/// Seconds in minutes, to four places where they do not divide.
-pub(super) fn minutes(seconds: Decimal) -> Decimal {
-    (seconds / Decimal::from(60)).round_dp(4).normalize()
-}
-
-pub(super) fn unknown<'a, 'k>(
-    names: impl Iterator<Item = &'k &'a str>,
-    known: impl Fn(&str) -> bool,
-    what: &str,
-    out: &mut Normalized<'a>,
-) where
-    'a: 'k,
-{
-    for name in names.filter(|name| !known(name)) {
-        out.unknown(format!("{what} {name}"));
-    }
 }

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use super::devices::named;
 use super::measures::rhythm;
+use super::time_of;
 use crate::{json, time};
 
 #[derive(Deserialize)]
@@ -54,7 +55,7 @@ pub(super) fn list<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut Nor
     let parsed: List<'a> = json::parse(body).map_err(|r| r.under("body"))?;
     json::each::<Recording<'a>>(&parsed.series, "body.series", out, |row, out| {
         let own = row.timezone.as_deref().map(time::zone).transpose().map_err(|r| r.at("timezone"))?;
-        let at = Effective::At(time::epoch_in_zone(row.timestamp, own.as_ref().or(profile))?);
+        let at = Effective::At(time_of(row.timestamp, own.as_ref(), profile)?);
         let signal = row.ecg.as_ref().and_then(|e| e.signalid);
         let id = signal.map_or_else(|| row.timestamp.to_string(), |id| format!("signal {id}"));
         let device = named(row.deviceid, row.hash_deviceid);
@@ -102,7 +103,7 @@ pub(super) fn signal<'a>(
     let start = raw
         .window_start
         .ok_or_else(|| Reject::new(code::BAD_TIME, "expected the time of the recording as start of the window"))?;
-    let start = time::epoch_in_zone(start / 1_000_000, profile)?;
+    let start = time_of(start / 1_000_000, None, profile)?;
     let length = parsed.signal.len() as i64 * 1_000_000 / i64::from(parsed.sampling_frequency);
     let mut data = String::with_capacity(parsed.signal.len() * 5);
     for (index, sample) in parsed.signal.iter().enumerate() {

@@ -69,7 +69,7 @@ pub(super) fn normalize<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mu
     let own = parsed.timezone.as_deref().map(time::zone).transpose().map_err(|r| r.at("body.timezone"))?;
     let mut seen = HashSet::new();
     json::each::<Group<'a>>(&parsed.measuregrps, "body.measuregrps", out, |group, out| {
-        let at = time_of(group.date, own.as_ref(), profile)?;
+        let at = || time_of(group.date, own.as_ref(), profile);
         take(&group, at, seen.contains(&group.grpid), out)?;
         seen.insert(group.grpid);
         Ok(())
@@ -88,7 +88,12 @@ pub(super) fn attribution(attrib: i64) -> (Status, Method, bool) {
 }
 
 /// `again`: a group of this id stood in the page before.
-fn take<'a>(group: &Group<'a>, at: Stamp, again: bool, out: &mut Normalized<'a>) -> Result<(), Reject> {
+fn take<'a>(
+    group: &Group<'a>,
+    at: impl FnOnce() -> Result<Stamp, Reject>,
+    again: bool,
+    out: &mut Normalized<'a>,
+) -> Result<(), Reject> {
     if group.category.is_some_and(|category| category != 1) {
         // A goal is a wish, not a measurement.
         out.unknown("goal");
@@ -102,7 +107,7 @@ fn take<'a>(group: &Group<'a>, at: Stamp, again: bool, out: &mut Normalized<'a>)
     for (index, entry) in group.measures.iter().enumerate() {
         entry.decimal().map_err(|r| r.at(format!("measures[{index}]")))?;
     }
-    let effective = Effective::At(at);
+    let effective = Effective::At(at()?);
     let twins = if again { 0 } else { out.readings.len() };
     let device = named(group.deviceid.clone(), group.hash_deviceid.clone());
     let modified = group.modified.and_then(|s| s.checked_mul(1_000_000));

@@ -1,6 +1,7 @@
 //! Withings: scales, cuffs, watches, thermometers and sleep mats, through the public API. Facts and traps: `README.md`.
 
 mod activity;
+mod columns;
 mod devices;
 mod envelope;
 mod heart;

@@ -1,7 +1,6 @@
 //! Nights and their segments.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use headwater_schemas::codes::*;
 use headwater_schemas::observation::{Method, Status};
@@ -12,9 +11,9 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::activity::{minutes, number, unknown};
+use super::columns::{Row, minutes, number, unknown};
 use super::devices::named;
-use super::{named_day, period};
+use super::{named_day, period, time_of};
 use crate::{json, time};
 
 #[derive(Deserialize)]
@@ -48,10 +47,7 @@ struct Segment<'a> {
 pub(super) fn segments<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut Normalized<'a>) -> Result<(), Reject> {
     let parsed: Series<'a> = json::parse(body).map_err(|r| r.under("body"))?;
     json::each::<Segment<'a>>(&parsed.series, "body.series", out, |row, out| {
-        if row.enddate < row.startdate {
-            return Err(Reject::new(code::BAD_TIME, "expected an end after the start").at("enddate"));
-        }
-        let during = Effective::During(time::epoch_in_zone(row.startdate, profile)?, time::epoch_in_zone(row.enddate, profile)?);
+        let during = period(row.startdate, row.enddate, None, profile)?;
         let device = named(row.deviceid, row.hash_deviceid);
         let stage = match row.state {
             0 => &STAGE_AWAKE,
@@ -82,10 +78,10 @@ pub(super) fn segments<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut
             ("rmssd", row.rmssd, &HRV_RMSSD),
         ] {
             let Some(series) = series.filter(|s| s.get().starts_with('{')) else { continue };
-            let points: BTreeMap<&'a str, &'a RawValue> = json::parse(series.get().as_bytes()).map_err(|r| r.under(name))?;
+            let points: Row<'a> = json::parse(series.get().as_bytes()).map_err(|r| r.under(name))?;
             for (epoch, value) in points {
                 let wrong = || Reject::new(code::BAD_TIME, "expected epoch seconds as key").at(name);
-                let at = time::epoch_in_zone(epoch.parse().map_err(|_| wrong())?, profile)?;
+                let at = time_of(epoch.parse().map_err(|_| wrong())?, None, profile)?;
                 // Nought is no reading.
                 if let Some(value) = number(Some(value)).map_err(|r| r.at(name))?.filter(|v| !v.is_zero()) {
                     out.push(Reading {
@@ -103,7 +99,7 @@ pub(super) fn segments<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut
 
 /// Whether any value of a series is other than nought.
 fn snores(series: &RawValue) -> bool {
-    let points = json::parse::<BTreeMap<&str, &RawValue>>(series.get().as_bytes()).unwrap_or_default();
+    let points = json::parse::<Row<'_>>(series.get().as_bytes()).unwrap_or_default();
     points.values().any(|value| !matches!(value.get(), "0" | "null"))
 }
 
@@ -121,7 +117,7 @@ struct Night<'a> {
     #[serde(borrow)]
     hash_deviceid: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    data: BTreeMap<&'a str, &'a RawValue>,
+    data: Row<'a>,
 }
 
 /// Parts of a night, and whether they come in seconds.
@@ -169,7 +165,8 @@ pub(super) fn summaries<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mu
         let date = named_day(row.date)?;
         let get = |name: &str| number(row.data.get(name).copied()).map_err(|r| r.at(format!("data.{name}")));
         let stages = ["deepsleepduration", "lightsleepduration", "remsleepduration"].map(get);
-        let sum: Option<Decimal> = stages.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().reduce(|a, b| a + b);
+        let stages: Vec<Option<Decimal>> = stages.into_iter().collect::<Result<_, _>>()?;
+        let sum = stages.into_iter().flatten().map(Some).reduce(|a, b| a?.checked_add(b?)).flatten();
         let asleep = get("total_sleep_time")?.or(get("asleepduration")?).or(sum);
         let mut components = Vec::new();
         for (name, measure, seconds) in PARTS {
@@ -178,7 +175,7 @@ pub(super) fn summaries<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mu
         }
         // A fraction here, percent everywhere else.
         let efficiency =
-            get("sleep_efficiency")?.map(|e| if e <= Decimal::ONE { (e * Decimal::ONE_HUNDRED).normalize() } else { e });
+            get("sleep_efficiency")?.map(|e| if e.abs() <= Decimal::ONE { (e * Decimal::ONE_HUNDRED).normalize() } else { e });
         components.extend(efficiency.map(|e| Component { measure: &SLEEP_EFFICIENCY, value: Value::Quantity(e) }));
         let known =
             |name: &str| PARTS.iter().any(|p| p.0 == name) || FIGURES.iter().any(|f| f.0 == name) || OTHER.contains(&name);

@@ -1,10 +1,13 @@
 //! Every trap of this provider, by name.
 
+use std::collections::BTreeMap;
+
 use headwater_schemas::codes::*;
 use headwater_schemas::hint::Change;
-use headwater_schemas::observation::{Method, Status};
+use headwater_schemas::observation::{Method, OffsetOrigin, Status};
 use headwater_schemas::raw::{Lane, Origin, Raw};
 use headwater_schemas::reading::{Absent, Normalized, Reading, Value};
+use headwater_schemas::reject::code;
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -333,6 +336,204 @@ fn one_bad_row_spares_its_page() {
     assert_eq!(out.problems[0].path.as_deref(), Some("body.measuregrps[0].measures[0].value"));
 }
 
+/// A body of one stream, normalized, whatever comes of it.
+fn inline(stream: &str, body: &str) -> Normalized<'static> {
+    let body: &'static str = format!(r#"{{"status":0,"body":{body}}}"#).leak();
+    let mut out = Normalized::default();
+    Withings.normalize(&raw(stream.to_owned().leak(), body.as_bytes()), &mut out).expect("a payload of the stream's shape");
+    out
+}
+
+fn places<'o>(out: &'o Normalized<'_>) -> Vec<&'o str> {
+    out.problems.iter().filter_map(|p| p.path.as_deref()).collect()
+}
+
+#[test]
+fn zones_may_come_with_an_escaped_slash() {
+    let body = r#"{"status":0,"body":{"timezone":"Europe\/Paris","measuregrps":[],"more":0,"offset":0}}"#;
+    assert!(read("getmeas", 200, body).unwrap().empty);
+    let days = inline("getactivity", r#"{"activities":[{"date":"2026-07-01","timezone":"Asia\/Tokyo","steps":5}]}"#);
+    assert_eq!(days.problems, []);
+    assert_eq!(days.readings[0].effective.start().offset, Some(9 * 3600));
+    let groups = r#"{"timezone":"Asia\/Tokyo","measuregrps":[{"grpid":1,"attrib":0,"date":1761516000,"measures":[{"value":6,"type":1,"unit":1}]}]}"#;
+    assert_eq!(inline("getmeas", groups).readings[0].effective.start().offset, Some(9 * 3600));
+}
+
+#[test]
+fn an_answer_without_its_list_is_not_an_empty_one() {
+    for stream in ["getmeas", "getactivity", "getworkouts", "sleep", "sleepsummary", "heartlist", "getdevice"] {
+        for body in ["{}", "[]", "null", r#"{"other":[]}"#] {
+            let answer = read(stream, 200, &format!(r#"{{"status":0,"body":{body}}}"#));
+            assert!(matches!(answer, Err(Fault::Broken(_))), "{stream} {body}");
+        }
+    }
+    let Err(Fault::Broken(reject)) = read("heartlist", 200, r#"{"status":0,"body":{"more":false}}"#) else { panic!("no list") };
+    assert_eq!(reject.path.as_deref(), Some("body.series"));
+    for (stream, list) in [("getactivity", "activities"), ("getintradayactivity", "series"), ("getdevice", "devices")] {
+        assert!(read(stream, 200, &format!(r#"{{"status":0,"body":{{"{list}":[]}}}}"#)).unwrap().empty, "{stream}");
+    }
+}
+
+#[test]
+fn more_without_another_offset_is_broken_and_not_the_end() {
+    for offset in [r#""offset":0"#, r#""offset":null"#, r#""updatetime":1"#] {
+        let body = format!(r#"{{"status":0,"body":{{"measuregrps":[{{}}],"more":1,{offset}}}}}"#);
+        let Err(Fault::Broken(reject)) = read("getmeas", 200, &body) else { panic!("{offset}") };
+        assert_eq!(reject.path.as_deref(), Some("body.offset"));
+    }
+    let body = br#"{"status":0,"body":{"measuregrps":[{}],"more":1,"offset":300}}"#;
+    let got = Response { status: 200, headers: &[], body };
+    let second = Withings.read(&Withings.plan(&ask("getmeas")).remove(0), &got).unwrap().next.expect("another page");
+    assert!(matches!(Withings.read(&second, &got), Err(Fault::Broken(_))), "the same offset would be asked for ever");
+}
+
+#[test]
+fn every_planned_request_names_its_action_and_the_fields_it_wants() {
+    for (stream, path, action, fields) in [
+        ("getmeas", "/measure", "getmeas", ""),
+        ("getactivity", "/v2/measure", "getactivity", "totalcalories"),
+        ("getintradayactivity", "/v2/measure", "getintradayactivity", "sdnn1"),
+        ("getworkouts", "/v2/measure", "getworkouts", "hr_zone_0"),
+        ("sleep", "/v2/sleep", "get", "sdnn_1"),
+        ("sleepsummary", "/v2/sleep", "getsummary", "total_sleep_time"),
+        ("heartlist", "/v2/heart", "list", ""),
+        ("getdevice", "/v2/user", "getdevice", ""),
+    ] {
+        let fetch = Withings.plan(&ask(stream)).remove(0);
+        let field = |name| fetch.form.iter().find(|(n, _)| *n == name).map_or("", |(_, value)| value);
+        assert_eq!((fetch.path.as_str(), field("action")), (path, action));
+        assert!(fields.is_empty() || field("data_fields").split(',').any(|f| f == fields), "{stream}");
+    }
+    assert_eq!(Withings.plan(&ask("heart")), [], "a signal is asked for by nobody");
+}
+
+#[test]
+fn each_kind_of_notification_is_subscribed_by_itself() {
+    let fetches = Withings.subscribe("https://example.org/webhooks/withings/x");
+    let applis: Vec<&str> =
+        fetches.iter().filter_map(|f| f.form.iter().find(|(n, _)| *n == "appli")).map(|(_, v)| v.as_str()).collect();
+    assert_eq!(applis, ["1", "2", "4", "16", "44", "46", "54"]);
+    assert!(fetches.iter().all(|f| f.path == "/notify" && f.form.contains(&("action", "subscribe".into()))));
+    for body in ["{}", "[]"] {
+        let body = format!(r#"{{"status":0,"body":{body}}}"#);
+        assert!(Withings.read(&fetches[0], &Response { status: 200, headers: &[], body: body.as_bytes() }).is_ok());
+    }
+}
+
+#[test]
+fn an_events_date_may_have_a_time_of_day() {
+    let receipt = call("POST", SECRET, b"userid=7&appli=54&date=2026-10-26+19%3A30%3A00&deviceid=d").unwrap();
+    let [Entry::Hint(notice)] = &receipt.entries[..] else { panic!("one hint") };
+    let window = notice.window.expect("a window");
+    let recording = 1_793_039_400_000_000;
+    assert!(window.start < recording && recording < window.end && notice.streams == ["heartlist"]);
+}
+
+#[test]
+fn of_a_group_that_stands_twice_the_later_change_counts_in_either_order() {
+    let group = |attrib, modified, value| {
+        format!(
+            r#"{{"grpid":9,"attrib":{attrib},"date":1761516000,"modified":{modified},"measures":[{{"value":{value},"type":1,"unit":-1}}]}}"#
+        )
+    };
+    let (old, new) = (group(1, 1_761_516_001, 700), group(8, 1_761_516_900, 701));
+    for pair in [[&old, &new], [&new, &old]] {
+        let out = inline("getmeas", &format!(r#"{{"measuregrps":[{},{}]}}"#, pair[0], pair[1]));
+        assert_eq!((out.readings.len(), digits(&out.readings[0])), (1, "70.1".into()));
+        assert_eq!(out.readings[0].status, Status::Final);
+    }
+    let broken = new.replace("\"unit\":-1", "\"unit\":-1},{\"value\":1,\"type\":8,\"unit\":-99");
+    let out = inline("getmeas", &format!(r#"{{"measuregrps":[{old},{broken}]}}"#));
+    assert_eq!((digits(&out.readings[0]), out.problems.len()), ("70.0".into(), 1), "a bad twin leaves the good one alone");
+}
+
+#[test]
+fn a_rhythm_nobody_knows_decides_nothing_and_is_counted() {
+    let out =
+        inline("heartlist", r#"{"series":[{"timestamp":1761510000,"ecg":{"signalid":1,"afib":7},"timezone":"Europe/Paris"}]}"#);
+    assert_eq!((&out.readings[0].value, out.unknown.len()), (&Value::Code(&RHYTHM_INCONCLUSIVE), 1));
+}
+
+#[test]
+fn a_row_without_a_zone_takes_the_persons_and_says_so() {
+    let out = inline("getactivity", r#"{"activities":[{"date":"2026-07-01","timezone":null,"steps":5}]}"#);
+    let start = out.readings[0].effective.start();
+    assert_eq!((start.offset, start.origin), (Some(7200), OffsetOrigin::Profile));
+    let body = br#"{"status":0,"body":{"activities":[{"date":"2026-07-01","steps":5}]}}"#;
+    let mut out = Normalized::default();
+    Withings.normalize(&Raw { time_zone: None, ..raw("getactivity", body) }, &mut out).unwrap();
+    assert_eq!((out.readings[0].effective.start().offset, out.readings[0].local_date.as_deref()), (None, Some("2026-07-01")));
+}
+
+#[test]
+fn minutes_of_no_possible_length_and_sums_without_one_are_refused() {
+    for duration in ["-60", "99999999999999", "86401"] {
+        let out = inline("getintradayactivity", &format!(r#"{{"series":{{"1761516000":{{"steps":3,"duration":{duration}}}}}}}"#));
+        assert_eq!((out.readings.len(), places(&out)), (0, vec!["body.series.1761516000.duration"]));
+    }
+    let out = inline("getintradayactivity", r#"{"series":{"1761516000":{"steps":3,"heart_rate":60}}}"#);
+    assert_eq!((all(&out, &HEART_RATE).len(), places(&out)), (1, vec!["body.series.1761516000.steps"]));
+}
+
+#[test]
+fn a_minute_over_the_clock_change_has_two_offsets() {
+    // From 00:59:30 UTC on 2026-10-25; the clocks of Paris go back at 01:00 UTC.
+    let out = inline("getintradayactivity", r#"{"series":{"1792889970":{"steps":3,"duration":60}}}"#);
+    let during = out.readings[0].effective;
+    assert_eq!((during.start().offset, during.end().and_then(|e| e.offset)), (Some(7200), Some(3600)));
+}
+
+#[test]
+fn ends_before_starts_and_days_that_are_none_are_refused_row_by_row() {
+    let row = r#""timezone":"Europe/Paris","startdate":1761500000,"enddate""#;
+    for (stream, more) in [("getworkouts", r#","category":2"#), ("sleepsummary", "")] {
+        let body = format!(
+            r#"{{"series":[{{{row}:1761499999{more}}},{{{row}:1761503600,"date":"yesterday"{more}}},{{{row}:1761503600,"date":"2026-10-26"{more}}}]}}"#
+        );
+        let out = inline(stream, &body);
+        assert_eq!((out.readings.len(), places(&out)), (1, vec!["body.series[0].enddate", "body.series[1].date"]), "{stream}");
+    }
+    let out = inline("sleep", r#"{"series":[{"startdate":1761500000,"enddate":1761499999,"state":1}]}"#);
+    assert_eq!((out.readings.len(), places(&out)), (0, vec!["body.series[0].enddate"]));
+}
+
+#[test]
+fn a_workout_keeps_its_zones_and_its_doubts() {
+    let out = inline(
+        "getworkouts",
+        r#"{"series":[{"id":1,"category":2,"timezone":"Europe/Paris","attrib":1,"startdate":1761500000,"enddate":1761503600,"data":{"hr_zone_0":90,"hr_zone_3":600}},
+            {"id":2,"category":2,"timezone":"Europe/Paris","attrib":17,"startdate":1761500000,"enddate":1761503600,"data":{}}]}"#,
+    );
+    let part = |measure| out.readings[0].components.iter().find(|c| c.measure == measure).map(|c| c.value.clone());
+    assert_eq!(part(&HEART_RATE_ZONE_LIGHT), Some(Value::Quantity("1.5".parse().unwrap())));
+    assert_eq!(part(&HEART_RATE_ZONE_PEAK), Some(Value::Quantity(10.into())));
+    assert_eq!(out.readings[0].status, Status::Preliminary);
+    assert_eq!((out.readings[1].method, &out.unknown[..]), (Method::Unknown, &["attrib 17".into()][..]));
+}
+
+#[test]
+fn snoring_is_counted_only_where_there_is_some() {
+    let night = |values: &str| {
+        inline(
+            "sleep",
+            &format!(r#"{{"series":[{{"startdate":1761500000,"enddate":1761503600,"state":2,"snoring":{values}}}]}}"#),
+        )
+    };
+    assert_eq!(night(r#"{"1761500000":0,"1761500300":0}"#).unknown.len(), 0);
+    assert_eq!(night("[]").unknown.len(), 0);
+    assert_eq!(night(r#"{"1761500000":0,"1761500300":20}"#).unknown, ["sleep snoring"]);
+}
+
+#[test]
+fn a_stored_error_envelope_is_told_from_a_body_that_is_cut_off() {
+    for (name, expected) in [("getmeas.bad-envelope", code::ERROR_ENVELOPE), ("getmeas.bad-cut-off", code::MALFORMED_JSON)] {
+        let body = std::fs::read(format!("{}/src/withings/fixtures/{name}.json", env!("CARGO_MANIFEST_DIR"))).expect("a fixture");
+        assert_eq!(Withings.normalize(&raw("getmeas", &body), &mut Normalized::default()).unwrap_err().code, expected);
+    }
+    let unknown = Withings.normalize(&raw("getnothing", br#"{"status":0,"body":{}}"#), &mut Normalized::default()).unwrap_err();
+    assert_eq!(unknown.code, code::UNKNOWN_STREAM);
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200), text in "[\\[\\]{}\",:0-9a-z._-]{0,120}", stream in 0usize..9) {
@@ -345,4 +546,103 @@ proptest! {
             }
         }
     }
+
+    /// Rows of the right names and hostile values: what random text never reaches.
+    #[test]
+    fn no_row_makes_it_panic(columns in proptest::collection::vec((0..NAMES.len(), 0..VALUES.len()), 0..12), stream in 0usize..9) {
+        let stream = Withings.profile().streams[stream].id;
+        let mut row: BTreeMap<&str, &str> = SOUND.iter().copied().collect();
+        if stream != "getmeas" {
+            row.insert("date", "\"2026-03-29\"");
+        }
+        row.extend(columns.into_iter().map(|(name, value)| (NAMES[name], VALUES[value])));
+        let data: Vec<String> = row.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        let data = data.join(",");
+        let row = format!(r#"{{{data},"data":{{{data}}},"measures":[{{{data}}}],"ecg":{{{data}}},"hr":{{"1761516000":1}}}}"#);
+        let lists = format!(r#""measuregrps":[{row},{row}],"activities":[{row}],"devices":[{row}],"signal":[1],"sampling_frequency":300"#);
+        for series in [format!("[{row}]"), format!(r#"{{"1761516000":{row}}}"#)] {
+            let body = format!(r#"{{"status":0,"body":{{{lists},"series":{series}}}}}"#);
+            let mut out = Normalized::default();
+            if Withings.normalize(&raw(stream, body.as_bytes()), &mut out).is_ok() {
+                for reading in &out.readings {
+                    prop_assert!(reading.effective.end().is_none_or(|end| end.micros >= reading.effective.start().micros));
+                }
+            }
+        }
+    }
 }
+
+const SOUND: &[(&str, &str)] = &[
+    ("grpid", "1"),
+    ("attrib", "0"),
+    ("date", "1761516000"),
+    ("timestamp", "1761516000"),
+    ("startdate", "1761516000"),
+    ("enddate", "1761519600"),
+    ("category", "1"),
+    ("state", "1"),
+    ("type", "1"),
+    ("unit", "-1"),
+    ("value", "700"),
+];
+const NAMES: &[&str] = &[
+    "grpid",
+    "attrib",
+    "date",
+    "timestamp",
+    "startdate",
+    "enddate",
+    "category",
+    "state",
+    "type",
+    "unit",
+    "value",
+    "modified",
+    "duration",
+    "steps",
+    "soft",
+    "hr_min",
+    "hr_zone_0",
+    "heart_rate",
+    "timezone",
+    "position",
+    "completed",
+    "id",
+    "signalid",
+    "afib",
+    "total_sleep_time",
+    "sleep_efficiency",
+    "deepsleepduration",
+    "lightsleepduration",
+    "last_session_date",
+    "deviceid",
+    "model",
+    "fw",
+];
+const VALUES: &[&str] = &[
+    "0",
+    "1",
+    "2",
+    "9",
+    "10",
+    "-1",
+    "130",
+    "173",
+    "1e28",
+    "0.1",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "79228162514264337593543950335",
+    "-79228162514264337593543950335",
+    "99999999999999",
+    "null",
+    "true",
+    "[]",
+    "{}",
+    "\"\"",
+    "\"7\"",
+    "\"2026-03-29\"",
+    "\"Europe\\/Paris\"",
+    "\"No/Where\"",
+    "1761516060",
+];
