@@ -41,7 +41,7 @@ impl ConsumerSettings {
             session_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
             stall: Duration::from_secs(120),
-            batch_records: 200,
+            batch_records: 100,
             batch_bytes: 128 * 1024,
             fetch_wait: Duration::from_millis(100),
         }
@@ -61,8 +61,8 @@ impl ConsumerSettings {
             .set("fetch.wait.max.ms", self.fetch_wait.as_millis().to_string())
             .set("fetch.queue.backoff.ms", "20")
             .set("fetch.message.max.bytes", "1048576")
-            .set("fetch.max.bytes", "16777216")
-            .set("queued.max.messages.kbytes", "8192")
+            .set("fetch.max.bytes", "4194304")
+            .set("queued.max.messages.kbytes", "4096")
             .set("enable.partition.eof", "false");
         if let Some(id) = &self.static_member {
             config.set("group.instance.id", id);
