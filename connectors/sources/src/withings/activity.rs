@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use super::columns::{Row, minutes, number, unknown, word};
 use super::devices::named;
 use super::measures::attribution;
+use super::workout_kinds::category;
 use super::{named_day, period, time_of};
 use crate::{json, time};
 
@@ -244,34 +245,3 @@ pub(super) fn workouts<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut
 
 /// Columns of a workout that are about how it was measured, or have no place yet; kept in raw.
 const OTHER: &[&str] = &["intensity", "pause_duration", "algo_pause_duration", "spo2_average", "pool_length"];
-
-/// The provider's words for its common categories.
-fn category(number: i64) -> Option<&'static str> {
-    Some(match number {
-        1 => "Walk",
-        2 => "Run",
-        3 => "Hiking",
-        4 => "Skating",
-        5 => "BMX",
-        6 => "Bicycling",
-        7 => "Swimming",
-        8 => "Surfing",
-        12 => "Tennis",
-        16 => "Lift weights",
-        18 => "Elliptical",
-        19 => "Pilates",
-        20 => "Basketball",
-        21 => "Soccer",
-        24 => "Rugby",
-        28 => "Yoga",
-        34 => "Skiing",
-        35 => "Snowboarding",
-        36 => "Other",
-        187 => "Rowing",
-        272 => "Multi-sport",
-        306 => "Indoor walk",
-        307 => "Indoor running",
-        308 => "Indoor cycling",
-        _ => return None,
-    })
-}

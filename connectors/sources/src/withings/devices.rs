@@ -42,8 +42,9 @@ pub(super) fn normalize<'a>(body: &'a [u8], out: &mut Normalized<'a>) -> Result<
         };
         out.device(Device {
             provider_id: id,
+            // Phones' health stores and sensors of others stand in the list too.
+            manufacturer: (!row.kind.as_deref().is_some_and(foreign)).then(|| "Withings".into()),
             kind: text(row.kind),
-            manufacturer: Some("Withings".into()),
             model,
             firmware: row.fw.map(|fw| Cow::Borrowed(fw.get().trim_matches('"'))).filter(|fw| !fw.is_empty() && fw != "null"),
             battery: text(row.battery).filter(|word| word != "unknown"),
@@ -52,6 +53,11 @@ pub(super) fn normalize<'a>(body: &'a [u8], out: &mut Normalized<'a>) -> Result<
         Ok(())
     });
     Ok(())
+}
+
+/// Types of what Withings only passes on.
+fn foreign(kind: &str) -> bool {
+    kind.starts_with("HealthKit") || matches!(kind, "iGlucose" | "Lingo")
 }
 
 fn text(value: Option<Cow<'_, str>>) -> Option<Cow<'_, str>> {

@@ -39,18 +39,46 @@ pub(super) fn open<'a>(got: &Response<'a>) -> Result<&'a [u8], Fault> {
         _ => return Err(Fault::Broken(Reject::new(code::UNEXPECTED_SHAPE, format!("expected HTTP 200, found {}", got.status)))),
     }
     let envelope: Envelope<'a> = json::parse(got.body).map_err(Fault::Broken)?;
-    match envelope.status {
-        0 => {
+    match family(envelope.status) {
+        Family::Good => {
             let body =
                 envelope.body.ok_or_else(|| Fault::Broken(Reject::new(code::UNEXPECTED_SHAPE, "expected a body").at("body")))?;
             Ok(body.get().as_bytes())
         }
-        100..=102 | 200 | 401 => Err(Fault::Reauthorise),
-        601 => Err(Fault::Limited { after: None }),
-        522 | 2556 | 5000..=5999 => Err(Fault::Again { why: "provider_timeout", after: None }),
-        214 | 277 | 2553..=2555 => Err(Fault::Refused("scope")),
-        // 201–, 501–, 503, 524 and the rest: our request is not one they take; asking again would not change that.
-        _ => Err(Fault::Refused("bad_request")),
+        Family::Token => Err(Fault::Reauthorise),
+        Family::Limit => Err(Fault::Limited { after: None }),
+        Family::Timeout => Err(Fault::Again { why: "provider_timeout", after: None }),
+        Family::Error => Err(Fault::Again { why: "provider_error", after: None }),
+        Family::Scope => Err(Fault::Refused("scope")),
+        // Our request is not one they take; asking again would not change that.
+        Family::Request => Err(Fault::Refused("bad_request")),
+    }
+}
+
+/// The families that the provider's table of statuses makes; it does not tell single numbers apart.
+enum Family {
+    Good,
+    Token,
+    Scope,
+    Request,
+    Limit,
+    Timeout,
+    Error,
+}
+
+fn family(status: i64) -> Family {
+    match status {
+        0 => Family::Good,
+        100..=102 | 200 | 401 => Family::Token,
+        214 | 277 | 2553..=2555 => Family::Scope,
+        601 => Family::Limit,
+        522 => Family::Timeout,
+        201..=213 | 216..=218 | 220 | 221 | 223 | 225 | 227..=230 | 234..=236 | 238 | 240..=252 | 254 => Family::Request,
+        260..=267 | 271 | 272 | 275 | 276 | 283..=288 | 290 | 293..=295 | 297 | 300..=304 | 321 | 323..=353 => Family::Request,
+        // 524 is "bad state": it is ours to change.
+        380..=382 | 400 | 501..=511 | 523 | 524 | 532 | 3017..=3019 => Family::Request,
+        // "An error occurred", and numbers the table lacks: taken for passing, because a refusal would leave a hole in the history.
+        _ => Family::Error,
     }
 }
 
@@ -89,17 +117,21 @@ pub(super) fn read_tokens(got: &Response<'_>) -> Result<Tokens, TokenFault> {
     match got.status {
         200 => {}
         429 => return Err(TokenFault::Again("rate_limited")),
-        400 | 401 | 403 => return Err(TokenFault::Terminal("refused")),
+        401 => return Err(TokenFault::Terminal("refused")),
+        // A spent grant is told inside the envelope; these come from something in front of it.
+        400 | 403 => return Err(TokenFault::Again("refused")),
         _ => return Err(TokenFault::Again("server_error")),
     }
     let envelope: Envelope<'_> = json::parse(got.body).map_err(|_| TokenFault::Again("not_understood"))?;
-    match envelope.status {
-        0 => {}
-        601 => return Err(TokenFault::Again("rate_limited")),
-        522 | 5000..=5999 => return Err(TokenFault::Again("provider_timeout")),
+    match family(envelope.status) {
+        Family::Good => {}
+        Family::Limit => return Err(TokenFault::Again("rate_limited")),
+        Family::Timeout => return Err(TokenFault::Again("provider_timeout")),
+        Family::Error => return Err(TokenFault::Again("provider_error")),
         // A code or refresh token that is spent, expired or revoked comes as "invalid params", 503, or as an authentication status.
-        100..=102 | 200..=299 | 401 | 503 | 2553..=2555 => return Err(TokenFault::Terminal("invalid_grant")),
-        _ => return Err(TokenFault::Again("refused")),
+        Family::Token | Family::Scope => return Err(TokenFault::Terminal("invalid_grant")),
+        Family::Request if envelope.status < 300 || envelope.status == 503 => return Err(TokenFault::Terminal("invalid_grant")),
+        Family::Request => return Err(TokenFault::Again("refused")),
     }
     let body = envelope.body.ok_or(TokenFault::Again("not_understood"))?;
     let given: Given<'_> = json::parse(body.get().as_bytes()).map_err(|_| TokenFault::Again("not_understood"))?;

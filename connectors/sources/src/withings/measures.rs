@@ -145,6 +145,10 @@ fn take<'a>(
                 out.unknown("fat ratio placeholder");
                 continue;
             }
+            if kind == 11 && number <= Decimal::ZERO {
+                out.unknown("pulse of nought");
+                continue;
+            }
             let number = if kind == 4 { number * Decimal::ONE_HUNDRED } else { number };
             put(measure, &part, Value::Quantity(number), &mut |r| r.note = note, out);
         } else {

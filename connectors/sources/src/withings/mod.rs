@@ -12,6 +12,7 @@ mod sleep;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod workout_kinds;
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -187,6 +187,12 @@ fn errors_hide_in_http_200_and_their_bodies_are_empty_in_three_ways() {
         }
         assert_eq!(fault(601), Fault::Limited { after: None });
         assert!(matches!(fault(522), Fault::Again { .. }));
+        for status in [215, 259, 602, 2556, 3000, 5006, 10_000, 77_777] {
+            assert_eq!(fault(status), Fault::Again { why: "provider_error", after: None }, "{status}");
+        }
+        for status in [201, 276, 524, 3017] {
+            assert_eq!(fault(status), Fault::Refused("bad_request"), "{status}");
+        }
         assert_eq!(fault(2554), Fault::Refused("scope"));
         assert_eq!(fault(503), Fault::Refused("bad_request"));
     }
@@ -214,6 +220,11 @@ fn a_spent_refresh_token_is_terminal_and_a_busy_endpoint_is_not() {
     }
     assert!(matches!(fault(200, r#"{"status":601,"body":{}}"#), TokenFault::Again(_)));
     assert!(matches!(fault(503, ""), TokenFault::Again(_)));
+    for status in [215, 700, 5000] {
+        let answer = format!(r#"{{"status":{status},"body":{{}}}}"#);
+        assert!(matches!(fault(200, &answer), TokenFault::Again(_)), "an error of theirs ends nobody's consent");
+    }
+    assert!(matches!(fault(403, "<html>"), TokenFault::Again(_)), "nor does a wall in front of them");
 }
 
 #[test]
@@ -532,6 +543,34 @@ fn a_stored_error_envelope_is_told_from_a_body_that_is_cut_off() {
     }
     let unknown = Withings.normalize(&raw("getnothing", br#"{"status":0,"body":{}}"#), &mut Normalized::default()).unwrap_err();
     assert_eq!(unknown.code, code::UNKNOWN_STREAM);
+}
+
+#[test]
+fn a_pulse_of_nought_is_no_reading_and_is_counted() {
+    let group =
+        r#"{"grpid":1,"attrib":0,"date":1761516000,"measures":[{"value":0,"type":11,"unit":0},{"value":98,"type":54,"unit":0}]}"#;
+    let out = inline("getmeas", &format!(r#"{{"measuregrps":[{group}]}}"#));
+    assert_eq!((out.readings.len(), out.readings[0].measure), (1, &SPO2));
+    assert_eq!(out.unknown, ["pulse of nought"]);
+}
+
+#[test]
+fn a_workout_has_the_providers_word_or_its_number() {
+    for (category, word) in
+        [(20, "Basketball"), (22, "Football"), (23, "Rugby"), (24, "Volleyball"), (9999, "workout category 9999")]
+    {
+        let row = format!(r#"{{"id":1,"category":{category},"startdate":1761500000,"enddate":1761503600,"data":{{}}}}"#);
+        let out = inline("getworkouts", &format!(r#"{{"series":[{row}]}}"#));
+        assert_eq!(out.readings[0].value, Value::Text(word.into()), "{category}");
+    }
+}
+
+#[test]
+fn what_others_made_is_not_said_to_be_made_by_withings() {
+    let row = |kind: &str| format!(r#"{{"type":"{kind}","model":"m","deviceid":"{kind}"}}"#);
+    let body = format!(r#"{{"devices":[{},{},{}]}}"#, row("Scale"), row("HealthKit Apple"), row("Lingo"));
+    let makers: Vec<_> = inline("getdevice", &body).devices.into_iter().map(|d| d.manufacturer).collect();
+    assert_eq!(makers, [Some("Withings".into()), None, None]);
 }
 
 proptest! {
