@@ -4,9 +4,11 @@
 //! reading may be called) and [`reading`] (what a source says before it becomes FHIR). This crate never does I/O, never waits and never asks
 //! for the time: whatever depends on the outside is an argument.
 
+pub mod audit;
 pub mod avro;
 pub mod codes;
 pub mod connection;
+pub mod consent;
 pub mod coverage;
 pub mod device;
 pub mod device_types;

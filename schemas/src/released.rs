@@ -14,7 +14,11 @@ pub fn versions(topic: &Topic) -> &'static [&'static str] {
     } else if topic == &topics::COVERAGE {
         &[include_str!("../released/coverage.1.avsc")]
     } else if topic == &topics::CONNECTION {
-        &[include_str!("../released/connection.1.avsc")]
+        &[include_str!("../released/connection.1.avsc"), include_str!("../released/connection.2.avsc")]
+    } else if topic == &topics::CONSENT {
+        &[include_str!("../released/consent.1.avsc")]
+    } else if topic == &topics::AUDIT {
+        &[include_str!("../released/audit.1.avsc")]
     } else if [&topics::HINT_LIVE, &topics::HINT_HISTORY, &topics::HINT_LATER].contains(&topic) {
         &[include_str!("../released/hint.1.avsc")]
     } else {

@@ -1,7 +1,7 @@
 //! The topic catalogue: every topic of the product, each in one line. Code outside never spells a topic name.
 
 use crate::avro::{Field, Malformed, Reader};
-use crate::{connection, coverage, device, hint, observation, raw};
+use crate::{audit, connection, consent, coverage, device, hint, observation, raw};
 
 /// How a topic keeps its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,20 @@ pub static CONNECTION: Topic = topic(
     include_str!("connection/v1.avsc"),
     "who joined, broke, left or was erased",
 );
+pub static CONSENT: Topic = topic(
+    "consent",
+    "subject id",
+    Cleanup::Compact,
+    include_str!("consent/v1.avsc"),
+    "what each person agreed to; processors and sinks obey the newest",
+);
+pub static AUDIT: Topic = topic(
+    "audit",
+    "subject id",
+    Cleanup::Delete { days: None },
+    include_str!("audit/v1.avsc"),
+    "who did what with a person's data or account links",
+);
 pub static DEAD: Topic = Topic {
     stage: "dead",
     family: true,
@@ -90,7 +104,8 @@ pub static DEAD: Topic = Topic {
     doc: "records a worker can never accept, verbatim, with the reason in the headers",
 };
 
-pub static ALL: &[&Topic] = &[&HINT_LIVE, &HINT_HISTORY, &HINT_LATER, &RAW, &OBSERVATION, &DEVICE, &COVERAGE, &CONNECTION, &DEAD];
+pub static ALL: &[&Topic] =
+    &[&HINT_LIVE, &HINT_HISTORY, &HINT_LATER, &RAW, &OBSERVATION, &DEVICE, &COVERAGE, &CONNECTION, &CONSENT, &AUDIT, &DEAD];
 
 impl Topic {
     /// The full name under `namespace`; `member` is the family's word.
@@ -138,6 +153,8 @@ subject! {
     device::Device<'a> => DEVICE,
     coverage::Coverage<'a> => COVERAGE,
     connection::Connection<'a> => CONNECTION,
+    consent::Consent<'a> => CONSENT,
+    audit::Audit<'a> => AUDIT,
 }
 
 #[cfg(test)]

@@ -10,15 +10,22 @@ pub mod rows;
 pub mod scylla;
 pub mod seal;
 pub mod sqlite;
+pub mod vault;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use headwater_schemas::device::Device;
 use headwater_schemas::observation::Observation;
 use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use seal::DataKey;
+use vault::{Owner, Rewrapped};
 
 pub use rows::{
-    Connection, ConnectionState, Cursor, Lease, Listed, ObservationPage, ObservationQuery, StoredDevice, StoredObservation,
-    Tokens,
+    Connection, ConnectionState, Cursor, ErasureStep, Health, Identity, Intent, Lease, Listed, ObservationPage, ObservationQuery,
+    StoredDevice, StoredObservation, Subject, Tokens,
 };
 
 /// The store cannot be reached or did not answer in time. Everything else is a bug and says so in `why`.
@@ -63,11 +70,52 @@ pub trait Store: Send + Sync + 'static {
     /// After a poll: when it was, and when the next one is due.
     async fn set_polled(&self, id: Uuid, at: i64, next_poll: i64) -> Result<()>;
 
+    /// The connections of a subject, in id order.
+    async fn connections_of(&self, subject: &str) -> Result<Vec<Uuid>>;
+    /// Takes a connection off a subject's list.
+    async fn unlist(&self, subject: &str, id: Uuid) -> Result<()>;
+    async fn health(&self, id: Uuid) -> Result<Health>;
+    /// Notes a success (`None`) or why an attempt came to nothing.
+    async fn set_synced(&self, id: Uuid, error: Option<&str>, at: i64) -> Result<()>;
+    async fn set_subscribed(&self, id: Uuid, at: Option<i64>) -> Result<()>;
+    /// Removes a connection with everything that is kept of it beside observations: tokens, their key, and how far these streams were
+    /// fetched.
+    async fn delete_connection(&self, connection: &Connection, streams: &[&str]) -> Result<()>;
+
+    /// Inserts a subject; false when it was there. An erased one is refused by [`Store::sealing_key`], not here.
+    async fn put_subject(&self, subject: &Subject) -> Result<bool>;
+    async fn subject(&self, id: &str) -> Result<Option<Subject>>;
+    async fn subject_by_identity(&self, identity: &Identity) -> Result<Option<String>>;
+
+    /// Keeps a half-finished thing under a secret's hash until it expires. The body is sealed.
+    async fn put_pending(&self, key: &[u8; 32], body: &[u8], now: i64, until: i64) -> Result<()>;
+    async fn pending(&self, key: &[u8; 32], now: i64) -> Result<Option<Zeroizing<Vec<u8>>>>;
+    /// The same, once: of all who ask, one gets it.
+    async fn take_pending(&self, key: &[u8; 32], now: i64) -> Result<Option<Zeroizing<Vec<u8>>>>;
+
+    /// The key that seals for this owner, made where there is none. `None` where the owner was erased.
+    async fn sealing_key(&self, owner: &Owner, now: i64) -> Result<Option<Arc<DataKey>>>;
+    /// A key by its id. `None` when it is not there, or no longer.
+    async fn opening_key(&self, owner: &Owner, id: Uuid) -> Result<Option<Arc<DataKey>>>;
+    /// Drops opened keys from memory: another instance deleted them.
+    fn forget_keys(&self, owner: &Owner);
+    /// Wraps every data key anew that the current key-encryption key did not wrap. Safe to repeat and under load.
+    async fn rewrap_keys(&self) -> Result<Rewrapped>;
+
+    /// Removes a subject's rows: observations, devices, identity, and the key that opens their raw records. How many observations and
+    /// devices there were. `at` is now.
+    async fn erase_subject(&self, subject: &str, at: i64) -> Result<(u64, u64)>;
+    async fn erasure(&self, subject: &str) -> Result<Vec<ErasureStep>>;
+    async fn put_erasure(&self, subject: &str, step: &ErasureStep) -> Result<()>;
+
     /// The current token pair, opened.
     async fn tokens(&self, id: Uuid) -> Result<Option<Tokens>>;
     /// Stores a pair durably if the stored generation is still `expected` (`None`: there is no row). False when somebody was faster.
     async fn put_tokens(&self, id: Uuid, expected: Option<i64>, tokens: &Tokens) -> Result<bool>;
     async fn delete_tokens(&self, id: Uuid) -> Result<()>;
+    /// The refresh that was begun and neither finished nor given up, if any.
+    async fn intent(&self, id: Uuid) -> Result<Option<Intent>>;
+    async fn put_intent(&self, id: Uuid, intent: Option<Intent>) -> Result<()>;
 
     /// Takes or renews a lease until `until`. `None` while another owner holds it. The fence of a new holder is greater than every earlier one.
     async fn lease(&self, name: &str, owner: Uuid, now: i64, until: i64) -> Result<Option<Lease>>;
@@ -75,6 +123,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// How far a stream of a connection was fetched.
     async fn cursor(&self, id: Uuid, stream: &str) -> Result<Option<Cursor>>;
+    /// The cursors of all streams of a connection, by stream.
+    async fn cursors(&self, id: Uuid) -> Result<Vec<(String, Cursor)>>;
     async fn put_cursor(&self, id: Uuid, stream: &str, cursor: &Cursor) -> Result<()>;
 
     /// Digest of the last answer to a window.

@@ -13,10 +13,12 @@ pub enum ConnectionState {
     /// The provider's service was switched off.
     Migrated,
     Disconnected,
+    /// Paused from our side; tokens are kept.
+    Inactive,
 }
 
 impl ConnectionState {
-    pub const ALL: [Self; 4] = [Self::Active, Self::NeedsReauth, Self::Migrated, Self::Disconnected];
+    pub const ALL: [Self; 5] = [Self::Active, Self::NeedsReauth, Self::Migrated, Self::Disconnected, Self::Inactive];
 
     /// The state as it stands in the store and in JSON.
     pub const fn as_str(self) -> &'static str {
@@ -25,6 +27,7 @@ impl ConnectionState {
             Self::NeedsReauth => "needs_reauth",
             Self::Migrated => "migrated",
             Self::Disconnected => "disconnected",
+            Self::Inactive => "inactive",
         }
     }
 
@@ -70,6 +73,64 @@ pub struct Listed {
     pub provider: String,
     pub state: ConnectionState,
     pub next_poll: Option<i64>,
+}
+
+/// How a connection fares, beside where it stands. Times are microseconds since the epoch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// When everything asked for was last fetched and appended.
+    pub synced_at: Option<i64>,
+    /// Why the last attempt came to nothing, from a closed set; `None` after a success.
+    pub last_error: Option<String>,
+    pub last_error_at: Option<i64>,
+    /// When the provider's announcements were last set up or seen to be.
+    pub subscribed_at: Option<i64>,
+}
+
+/// A refresh that was begun: the generation it was to replace, and when. Left behind by a crash, it says that the pair may be used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Intent {
+    pub generation: i64,
+    pub at: i64,
+}
+
+/// A person, pseudonymous everywhere but here.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Subject {
+    pub id: String,
+    /// Who the person is elsewhere; sealed at rest and never printed.
+    pub identity: Option<Identity>,
+    pub created_at: i64,
+}
+
+impl std::fmt::Debug for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subject").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// An identifier in another system, as in FHIR: a URI and a value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub system: String,
+    pub value: String,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").field("system", &self.system).finish_non_exhaustive()
+    }
+}
+
+/// One thing that was done to remove a person: part of the proof that is kept of it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ErasureStep {
+    /// `requested`, `tokens`, `keys`, `rows`, `verified`, …; a step done again replaces what was noted of it.
+    pub step: String,
+    pub at: i64,
+    /// How many things it removed, or found.
+    pub count: i64,
+    pub note: Option<String>,
 }
 
 /// A token pair.

@@ -16,6 +16,8 @@ avro_enum! {
         Migrated = "migrated",
         Disconnected = "disconnected",
         Erased = "erased",
+        /// Paused from our side: nothing is asked until it is reactivated.
+        Inactive = "inactive",
     }
 }
 
@@ -29,5 +31,6 @@ avro_record! {
         pub stream: Option<&'a str>,
         pub since: Option<i64>,
         pub at: i64,
+        pub reason: Option<&'a str>,
     }
 }

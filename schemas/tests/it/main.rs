@@ -4,7 +4,9 @@ use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
+use headwater_schemas::audit::{Audit, AuditOutcome};
 use headwater_schemas::avro::Field;
+use headwater_schemas::consent::{Consent, Decision};
 use headwater_schemas::coverage::{Coverage, Outcome};
 use headwater_schemas::hint::{Cause, Change, Hint};
 use headwater_schemas::observation::{Component, Method, Observation, OffsetOrigin, Samples, Status};
@@ -113,6 +115,7 @@ fn devices_connections_and_coverage_agree_with_their_schemas() {
             stream: None,
             since: Some(4),
             at: 1,
+            reason: Some("invalid_grant"),
         });
     }
     for outcome in Outcome::ALL {
@@ -129,6 +132,34 @@ fn devices_connections_and_coverage_agree_with_their_schemas() {
             bytes: 2,
             lane: Lane::Replay,
             at: 3,
+        });
+    }
+}
+
+#[test]
+fn consent_and_audit_agree_with_their_schemas() {
+    for decision in Decision::ALL {
+        agrees(&Consent {
+            subject_id: "s",
+            version: 2,
+            decision: *decision,
+            data_types: vec!["body-weight", "steps"],
+            recipients: vec![],
+            until: Some(9),
+            actor: "subject:s",
+            at: 1,
+        });
+    }
+    for outcome in AuditOutcome::ALL {
+        agrees(&Audit {
+            audit_id: Uuid::max(),
+            at: 1,
+            actor: "clinician:c",
+            action: "read_observations",
+            outcome: *outcome,
+            subject_id: Some("s"),
+            connection_id: Some(Uuid::nil()),
+            detail: None,
         });
     }
 }
@@ -175,7 +206,7 @@ fn every_enum_symbol_stands_where_its_schema_has_it() {
     }
     // Avro names allow no hyphen, so the status symbol of the schema is compared through the resolver test below.
     check!(RAW "Lane" Lane, RAW "Origin" Origin, HINT_LIVE "Cause" Cause, HINT_LIVE "Change" Change, COVERAGE "Outcome" Outcome,
-           CONNECTION "State" connection::State, OBSERVATION "OffsetOrigin" OffsetOrigin, OBSERVATION "Method" Method);
+           CONNECTION "State" connection::State, CONSENT "Decision" Decision, AUDIT "AuditOutcome" AuditOutcome, OBSERVATION "OffsetOrigin" OffsetOrigin, OBSERVATION "Method" Method);
 }
 
 proptest! {

@@ -8,13 +8,16 @@ use scylla::statement::prepared::PreparedStatement;
 use uuid::Uuid;
 
 use super::{ScyllaStore, failed};
-use crate::rows::{Connection, ConnectionState, Listed};
-use crate::{Result, columns, shard};
+use crate::columns::{self, SealedConnection};
+use crate::rows::{Connection, ConnectionState, Health, Listed};
+use crate::vault::Owner;
+use crate::{Result, shard};
 
 /// A connection is replaced as a whole, absent values included: rows are few and rarely written, so the tombstones of nulls do no harm.
 pub async fn put(store: &ScyllaStore, c: &Connection) -> Result<()> {
     let statements = store.statements().await?;
-    let user = columns::seal_user(&store.keys, c)?;
+    let key = store.vault.key(store, &Owner::Connection(c.id), c.state_at).await?;
+    let user = columns::seal_user(&key, c)?;
     let row = (
         (c.id, &c.provider, user, &c.subjects, &c.zone, &c.scopes),
         (c.state.as_str(), &c.reason, c.created_at, c.state_at, c.last_poll, c.next_poll),
@@ -23,10 +26,65 @@ pub async fn put(store: &ScyllaStore, c: &Connection) -> Result<()> {
     let listed = (i32::from(shard(id)), id, provider, state, next_poll);
     let whole = (id, provider, user, subjects, zone, scopes, state, reason, created_at, state_at, last_poll, next_poll);
     let both = logged([&statements.put_listed, &statements.put_connection]);
+    // The subject's list first: what stands there and is no connection yet is passed over.
+    for subject in &c.subjects {
+        store.execute(&statements.put_of_subject, (subject, c.id)).await?;
+    }
     store.session.batch(&both, (listed, whole)).await.map(drop).map_err(failed)
 }
 
-pub async fn get(store: &ScyllaStore, id: Uuid) -> Result<Option<Connection>> {
+pub async fn of(store: &ScyllaStore, subject: &str) -> Result<Vec<Uuid>> {
+    let rows: Vec<(Uuid,)> = store.all(&store.statements().await?.of_subject, (subject,)).await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+pub async fn unlist(store: &ScyllaStore, subject: &str, id: Uuid) -> Result<()> {
+    store.execute(&store.statements().await?.delete_of_subject, (subject, id)).await.map(drop)
+}
+
+pub async fn health(store: &ScyllaStore, id: Uuid) -> Result<Health> {
+    type Row = (Option<i64>, Option<String>, Option<i64>, Option<i64>);
+    let row: Option<Row> = store.first(&store.statements().await?.health, (id,)).await?;
+    Ok(row.map_or_else(Health::default, |(synced_at, last_error, last_error_at, subscribed_at)| Health {
+        synced_at,
+        last_error,
+        last_error_at,
+        subscribed_at,
+    }))
+}
+
+pub async fn set_synced(store: &ScyllaStore, id: Uuid, error: Option<&str>, at: i64) -> Result<()> {
+    let statements = store.statements().await?;
+    match error {
+        None => store.execute(&statements.set_synced, (id, at)).await,
+        Some(error) => store.execute(&statements.set_failed, (id, error, at)).await,
+    }
+    .map(drop)
+}
+
+pub async fn set_subscribed(store: &ScyllaStore, id: Uuid, at: Option<i64>) -> Result<()> {
+    store.execute(&store.statements().await?.set_subscribed, (id, at)).await.map(drop)
+}
+
+/// Everything that is kept of a connection beside its observations and its key.
+pub async fn delete(store: &ScyllaStore, c: &Connection, streams: &[&str]) -> Result<()> {
+    let statements = store.statements().await?;
+    super::tokens::delete(store, c.id).await?;
+    for stream in streams {
+        store.execute(&statements.delete_digests, (c.id, stream)).await?;
+        store.execute(&statements.delete_held, (c.id, stream)).await?;
+    }
+    for subject in &c.subjects {
+        unlist(store, subject, c.id).await?;
+    }
+    for statement in [&statements.delete_cursors, &statements.delete_health, &statements.delete_intent] {
+        store.execute(statement, (c.id,)).await?;
+    }
+    let both = logged([&statements.delete_listed, &statements.delete_connection]);
+    store.session.batch(&both, ((i32::from(shard(c.id)), c.id), (c.id,))).await.map(drop).map_err(failed)
+}
+
+pub async fn get(store: &ScyllaStore, id: Uuid) -> Result<Option<SealedConnection>> {
     let row: Option<Whole> = store.first(&store.statements().await?.connection, (id,)).await?;
     // An update of a connection that is not there leaves a row without provider.
     let Some((row, provider, user)) =
@@ -34,10 +92,10 @@ pub async fn get(store: &ScyllaStore, id: Uuid) -> Result<Option<Connection>> {
     else {
         return Ok(None);
     };
-    Ok(Some(Connection {
+    let connection = Connection {
         id,
         provider,
-        provider_user: columns::open_user(&store.keys, id, &user)?,
+        provider_user: String::new(),
         subjects: row.subjects.unwrap_or_default(),
         zone: row.zone,
         scopes: row.scopes.unwrap_or_default(),
@@ -47,7 +105,8 @@ pub async fn get(store: &ScyllaStore, id: Uuid) -> Result<Option<Connection>> {
         state_at: row.state_at.unwrap_or_default(),
         last_poll: row.last_poll,
         next_poll: row.next_poll,
-    }))
+    };
+    Ok(Some(SealedConnection { connection, user }))
 }
 
 pub async fn list(store: &ScyllaStore, shard: u8, after: Option<Uuid>, limit: usize) -> Result<Vec<Listed>> {
@@ -76,7 +135,7 @@ pub async fn list(store: &ScyllaStore, shard: u8, after: Option<Uuid>, limit: us
     Ok(listed)
 }
 
-/// Connections are never deleted, so nothing comes between asking whether there is one and updating it.
+/// A connection deleted between asking whether there is one and updating it leaves a row without provider, which reads as none.
 pub async fn set_state(store: &ScyllaStore, id: Uuid, state: ConnectionState, why: Option<&str>, at: i64) -> Result<bool> {
     let statements = store.statements().await?;
     let known: Option<Whole> = store.first(&statements.connection, (id,)).await?;

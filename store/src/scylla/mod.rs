@@ -14,6 +14,7 @@ mod query;
 mod schema;
 mod settings;
 mod statements;
+mod subjects;
 mod tokens;
 
 use std::sync::{Arc, Mutex};
@@ -38,11 +39,15 @@ use scylla::statement::prepared::PreparedStatement;
 use secrecy::ExposeSecret;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
-use crate::rows::{Connection, ConnectionState, Cursor, Lease, Listed, ObservationPage, ObservationQuery, StoredDevice};
-use crate::rows::{StoredObservation, Tokens};
-use crate::seal::Keyring;
-use crate::{Result, Store, Unavailable};
+use crate::rows::{
+    Connection, ConnectionState, Cursor, ErasureStep, Health, Identity, Intent, Lease, Listed, ObservationPage, ObservationQuery,
+    StoredDevice, StoredObservation, Subject, Tokens,
+};
+use crate::seal::DataKey;
+use crate::vault::{Owner, Rewrapped, Vault};
+use crate::{Result, Store, Unavailable, columns};
 use observations::Months;
 pub use settings::{Consistency, Settings, Tls};
 use statements::Statements;
@@ -57,7 +62,7 @@ const IN_FLIGHT: usize = 64;
 pub struct ScyllaStore {
     session: Session,
     settings: Settings,
-    keys: Keyring,
+    vault: Vault,
     /// Prepared at the first use, because the tables may come later than the connection.
     statements: OnceCell<Statements>,
     months: Mutex<Months>,
@@ -65,7 +70,7 @@ pub struct ScyllaStore {
 
 impl std::fmt::Debug for ScyllaStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ScyllaStore").field("settings", &self.settings).field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("ScyllaStore").field("settings", &self.settings).field("vault", &self.vault).finish_non_exhaustive()
     }
 }
 
@@ -74,7 +79,7 @@ impl ScyllaStore {
     ///
     /// # Errors
     /// When a setting cannot be used, or no node answers.
-    pub async fn connect(settings: Settings, keys: Keyring) -> Result<Self> {
+    pub async fn connect(settings: Settings, keys: impl Into<Vault>) -> Result<Self> {
         settings.check()?;
         let policy = DefaultPolicy::builder().prefer_datacenter(settings.datacenter.clone()).permit_dc_failover(false).build();
         let profile = ExecutionProfile::builder()
@@ -96,7 +101,11 @@ impl ScyllaStore {
             builder = builder.tls_context(Some(tls.context()?));
         }
         let session = builder.build().await.map_err(|_| Unavailable::new("cql: no node could be connected to"))?;
-        Ok(Self { session, settings, keys, statements: OnceCell::new(), months: Mutex::default() })
+        Ok(Self { session, settings, vault: keys.into(), statements: OnceCell::new(), months: Mutex::default() })
+    }
+
+    fn forget_months(&self, subject: &str) {
+        self.months.lock().unwrap_or_else(std::sync::PoisonError::into_inner).forget(subject);
     }
 
     async fn statements(&self) -> Result<&Statements> {
@@ -136,7 +145,10 @@ impl Store for ScyllaStore {
         connections::put(self, connection).await
     }
     async fn connection(&self, id: Uuid) -> Result<Option<Connection>> {
-        connections::get(self, id).await
+        match connections::get(self, id).await? {
+            Some(sealed) => sealed.open(&self.vault, self).await.map(Some),
+            None => Ok(None),
+        }
     }
     async fn connections(&self, shard: u8, after: Option<Uuid>, limit: usize) -> Result<Vec<Listed>> {
         connections::list(self, shard, after, limit).await
@@ -148,6 +160,77 @@ impl Store for ScyllaStore {
         connections::set_polled(self, id, at, next_poll).await
     }
 
+    async fn connections_of(&self, subject: &str) -> Result<Vec<Uuid>> {
+        connections::of(self, subject).await
+    }
+    async fn unlist(&self, subject: &str, id: Uuid) -> Result<()> {
+        connections::unlist(self, subject, id).await
+    }
+    async fn health(&self, id: Uuid) -> Result<Health> {
+        connections::health(self, id).await
+    }
+    async fn set_synced(&self, id: Uuid, error: Option<&str>, at: i64) -> Result<()> {
+        connections::set_synced(self, id, error, at).await
+    }
+    async fn set_subscribed(&self, id: Uuid, at: Option<i64>) -> Result<()> {
+        connections::set_subscribed(self, id, at).await
+    }
+    async fn delete_connection(&self, connection: &Connection, streams: &[&str]) -> Result<()> {
+        connections::delete(self, connection, streams).await?;
+        self.vault.delete(self, &Owner::Connection(connection.id)).await.map(drop)
+    }
+
+    async fn put_subject(&self, subject: &Subject) -> Result<bool> {
+        let sealed = columns::sealed_identity(&self.vault, self, subject).await?;
+        subjects::put(self, &subject.id, sealed, subject.created_at).await
+    }
+    async fn subject(&self, id: &str) -> Result<Option<Subject>> {
+        let row = subjects::get(self, id).await?;
+        columns::opened_subject(&self.vault, self, id, row).await
+    }
+    async fn subject_by_identity(&self, identity: &Identity) -> Result<Option<String>> {
+        let mark = columns::identity_mark(&self.vault, self, identity).await?;
+        subjects::by_mark(self, mark).await
+    }
+
+    async fn put_pending(&self, key: &[u8; 32], body: &[u8], now: i64, until: i64) -> Result<()> {
+        let sealed = columns::seal_pending(&self.vault, self, key, body, now).await?;
+        subjects::put_pending(self, key, sealed, now, until).await
+    }
+    async fn pending(&self, key: &[u8; 32], now: i64) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let blob = subjects::pending(self, key, now).await?;
+        columns::open_pending(&self.vault, self, key, blob).await
+    }
+    async fn take_pending(&self, key: &[u8; 32], now: i64) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let blob = subjects::take_pending(self, key, now).await?;
+        columns::open_pending(&self.vault, self, key, blob).await
+    }
+
+    async fn sealing_key(&self, owner: &Owner, now: i64) -> Result<Option<Arc<DataKey>>> {
+        self.vault.sealing(self, owner, now).await
+    }
+    async fn opening_key(&self, owner: &Owner, id: Uuid) -> Result<Option<Arc<DataKey>>> {
+        self.vault.opening(self, owner, id).await
+    }
+    fn forget_keys(&self, owner: &Owner) {
+        self.vault.forget(owner);
+    }
+    async fn rewrap_keys(&self) -> Result<Rewrapped> {
+        self.vault.rewrap(self).await
+    }
+
+    async fn erase_subject(&self, subject: &str, at: i64) -> Result<(u64, u64)> {
+        let removed = subjects::erase(self, subject, at).await?;
+        self.vault.delete(self, &Owner::Subject(subject.to_owned())).await?;
+        Ok(removed)
+    }
+    async fn erasure(&self, subject: &str) -> Result<Vec<ErasureStep>> {
+        subjects::erasure(self, subject).await
+    }
+    async fn put_erasure(&self, subject: &str, step: &ErasureStep) -> Result<()> {
+        subjects::put_erasure(self, subject, step).await
+    }
+
     async fn tokens(&self, id: Uuid) -> Result<Option<Tokens>> {
         tokens::get(self, id).await
     }
@@ -156,6 +239,12 @@ impl Store for ScyllaStore {
     }
     async fn delete_tokens(&self, id: Uuid) -> Result<()> {
         tokens::delete(self, id).await
+    }
+    async fn intent(&self, id: Uuid) -> Result<Option<Intent>> {
+        tokens::intent(self, id).await
+    }
+    async fn put_intent(&self, id: Uuid, intent: Option<Intent>) -> Result<()> {
+        tokens::put_intent(self, id, intent).await
     }
 
     async fn lease(&self, name: &str, owner: Uuid, now: i64, until: i64) -> Result<Option<Lease>> {
@@ -167,6 +256,9 @@ impl Store for ScyllaStore {
 
     async fn cursor(&self, id: Uuid, stream: &str) -> Result<Option<Cursor>> {
         progress::cursor(self, id, stream).await
+    }
+    async fn cursors(&self, id: Uuid) -> Result<Vec<(String, Cursor)>> {
+        progress::cursors(self, id).await
     }
     async fn put_cursor(&self, id: Uuid, stream: &str, cursor: &Cursor) -> Result<()> {
         progress::put_cursor(self, id, stream, cursor).await

@@ -53,6 +53,10 @@ impl Months {
         self.subjects.get(&month).is_some_and(|subjects| subjects.contains(subject))
     }
 
+    pub fn forget(&mut self, subject: &str) {
+        self.count -= self.subjects.values_mut().filter_map(|subjects| subjects.take(subject)).count();
+    }
+
     fn remember(&mut self, (subject, month): Partition<'_>) {
         if self.count >= MONTHS {
             *self = Self::default();

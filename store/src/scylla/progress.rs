@@ -11,6 +11,11 @@ pub async fn cursor(store: &ScyllaStore, id: Uuid, stream: &str) -> Result<Optio
     Ok(row.map(|(fetched_to, history_from)| Cursor { fetched_to, history_from }))
 }
 
+pub async fn cursors(store: &ScyllaStore, id: Uuid) -> Result<Vec<(String, Cursor)>> {
+    let rows: Vec<(String, i64, Option<i64>)> = store.all(&store.statements().await?.cursors, (id,)).await?;
+    Ok(rows.into_iter().map(|(stream, fetched_to, history_from)| (stream, Cursor { fetched_to, history_from })).collect())
+}
+
 pub async fn put_cursor(store: &ScyllaStore, id: Uuid, stream: &str, cursor: &Cursor) -> Result<()> {
     let values = (id, stream, cursor.fetched_to, cursor.history_from);
     store.execute(&store.statements().await?.put_cursor, values).await.map(drop)

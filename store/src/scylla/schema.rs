@@ -9,9 +9,11 @@ use super::{Settings, failed};
 use crate::{Result, Unavailable};
 
 const KEYSPACE: &str = include_str!("../../../infra/cql/keyspace.cql");
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 7] = [
     include_str!("../../../infra/cql/connections.cql"),
     include_str!("../../../infra/cql/tokens.cql"),
+    include_str!("../../../infra/cql/keys.cql"),
+    include_str!("../../../infra/cql/subjects.cql"),
     include_str!("../../../infra/cql/progress.cql"),
     include_str!("../../../infra/cql/observations.cql"),
     include_str!("../../../infra/cql/devices.cql"),
@@ -78,7 +80,7 @@ mod tests {
     fn every_statement_is_repeatable_complete_and_in_our_keyspace() {
         let settings = Settings { keyspace: "ks".to_owned(), ..Settings::new(["127.0.0.1:9042"]) };
         let all: Vec<String> = [KEYSPACE].iter().chain(&TABLES).flat_map(|file| statements(file, &settings)).collect();
-        assert_eq!(all.len(), 13);
+        assert_eq!(all.len(), 21);
         for statement in all {
             assert!(statement.starts_with("CREATE ") && statement.contains(" IF NOT EXISTS ks"), "{statement}");
             for name in ["{keyspace}", "{datacenter}", "{replication_factor}", "--"] {

@@ -38,11 +38,44 @@ statements! {
     set_polled: Plain "UPDATE {ks}.connections SET last_poll = ?, next_poll = ? WHERE id = ?",
     set_listed_polled: Plain "UPDATE {ks}.connections_by_shard SET next_poll = ? WHERE shard = ? AND id = ?",
 
+    delete_connection: Plain "DELETE FROM {ks}.connections WHERE id = ?",
+    delete_listed: Plain "DELETE FROM {ks}.connections_by_shard WHERE shard = ? AND id = ?",
+    put_of_subject: Plain "INSERT INTO {ks}.connections_by_subject (subject, id) VALUES (?, ?)",
+    of_subject: Plain "SELECT id FROM {ks}.connections_by_subject WHERE subject = ?",
+    delete_of_subject: Plain "DELETE FROM {ks}.connections_by_subject WHERE subject = ? AND id = ?",
+    health: Plain "SELECT synced_at, last_error, last_error_at, subscribed_at FROM {ks}.health WHERE id = ?",
+    set_synced: Plain "INSERT INTO {ks}.health (id, synced_at, last_error, last_error_at) VALUES (?, ?, null, null)",
+    set_failed: Plain "INSERT INTO {ks}.health (id, last_error, last_error_at) VALUES (?, ?, ?)",
+    set_subscribed: Plain "INSERT INTO {ks}.health (id, subscribed_at) VALUES (?, ?)",
+    delete_health: Plain "DELETE FROM {ks}.health WHERE id = ?",
+
+    put_subject: Conditional "INSERT INTO {ks}.subjects (id, identity, mark, created_at) VALUES (?, ?, ?, ?) IF NOT EXISTS",
+    subject: SerialRead "SELECT identity, mark, created_at FROM {ks}.subjects WHERE id = ?",
+    delete_subject: Conditional "DELETE FROM {ks}.subjects WHERE id = ? IF EXISTS",
+    put_mark: Conditional "INSERT INTO {ks}.subjects_by_mark (mark, id) VALUES (?, ?) IF NOT EXISTS",
+    by_mark: SerialRead "SELECT id FROM {ks}.subjects_by_mark WHERE mark = ?",
+    delete_mark: Conditional "DELETE FROM {ks}.subjects_by_mark WHERE mark = ? IF id = ?",
+    erasure: Plain "SELECT step, at, count, note FROM {ks}.erasures WHERE subject = ?",
+    put_erasure: Plain "INSERT INTO {ks}.erasures (subject, step, at, count, note) VALUES (?, ?, ?, ?, ?)",
+
+    keys_of: SerialRead "SELECT id, wrapped, created_at FROM {ks}.data_keys WHERE owner = ?",
+    insert_key: Conditional "INSERT INTO {ks}.data_keys (owner, id, wrapped, created_at) VALUES (?, ?, ?, ?) IF NOT EXISTS",
+    replace_key: Conditional "UPDATE {ks}.data_keys SET wrapped = ? WHERE owner = ? AND id = ? IF wrapped = ?",
+    delete_key: Conditional "DELETE FROM {ks}.data_keys WHERE owner = ? AND id = ? IF EXISTS",
+    page_of_keys: Plain "SELECT owner, id, wrapped, created_at FROM {ks}.data_keys",
+    put_pending: Conditional "INSERT INTO {ks}.pending (key, body, until_at) VALUES (?, ?, ?) IF NOT EXISTS USING TTL ?",
+    pending: SerialRead "SELECT body, until_at FROM {ks}.pending WHERE key = ?",
+    take_pending: Conditional "DELETE FROM {ks}.pending WHERE key = ? IF EXISTS",
+
     tokens: SerialRead "SELECT access, refresh, expires_at, generation FROM {ks}.tokens WHERE id = ?",
     insert_tokens: Conditional "INSERT INTO {ks}.tokens (access, refresh, expires_at, generation, id) VALUES (?, ?, ?, ?, ?) IF NOT EXISTS",
     update_tokens: Conditional "UPDATE {ks}.tokens SET access = ?, refresh = ?, expires_at = ?, generation = ? WHERE id = ? \
         IF generation = ?",
     delete_tokens: Conditional "DELETE FROM {ks}.tokens WHERE id = ? IF EXISTS",
+
+    intent: Plain "SELECT generation, at FROM {ks}.intents WHERE id = ?",
+    put_intent: Plain "INSERT INTO {ks}.intents (id, generation, at) VALUES (?, ?, ?)",
+    delete_intent: Plain "DELETE FROM {ks}.intents WHERE id = ?",
 
     lease: SerialRead "SELECT owner, until_at, fence FROM {ks}.leases WHERE name = ?",
     insert_lease: Conditional "INSERT INTO {ks}.leases (owner, until_at, fence, name) VALUES (?, ?, ?, ?) IF NOT EXISTS",
@@ -51,6 +84,10 @@ statements! {
     release_lease: Conditional "UPDATE {ks}.leases SET until_at = ? WHERE name = ? IF owner = ? AND fence = ?",
 
     cursor: Plain "SELECT fetched_to, history_from FROM {ks}.cursors WHERE id = ? AND stream = ?",
+    cursors: Plain "SELECT stream, fetched_to, history_from FROM {ks}.cursors WHERE id = ?",
+    delete_cursors: Plain "DELETE FROM {ks}.cursors WHERE id = ?",
+    delete_digests: Plain "DELETE FROM {ks}.digests WHERE id = ? AND stream = ?",
+    delete_held: Plain "DELETE FROM {ks}.held WHERE id = ? AND stream = ?",
     put_cursor: Plain "INSERT INTO {ks}.cursors (id, stream, fetched_to, history_from) VALUES (?, ?, ?, ?)",
     digest: Plain "SELECT digest FROM {ks}.digests WHERE id = ? AND stream = ? AND window_start = ?",
     put_digest: Plain "INSERT INTO {ks}.digests (id, stream, window_start, digest) VALUES (?, ?, ?, ?)",
@@ -66,6 +103,12 @@ statements! {
     ties: Plain "SELECT start_at, id, body FROM {ks}.observations WHERE subject_id = ? AND month = ? AND data_type = ? \
         AND start_at = ? AND id > ? LIMIT ?",
     scan: Plain "SELECT body.moved_to FROM {ks}.observations",
+
+    all_months: Plain "SELECT month FROM {ks}.observation_months WHERE subject_id = ?",
+    in_month: Plain "SELECT body.moved_to FROM {ks}.observations WHERE subject_id = ? AND month = ?",
+    delete_month: Plain "DELETE FROM {ks}.observations USING TIMESTAMP ? WHERE subject_id = ? AND month = ?",
+    delete_months: Plain "DELETE FROM {ks}.observation_months WHERE subject_id = ?",
+    delete_devices: Plain "DELETE FROM {ks}.devices USING TIMESTAMP ? WHERE subject_id = ?",
 
     put_device: Plain "INSERT INTO {ks}.devices (subject_id, id, body) VALUES (?, ?, ?) USING TIMESTAMP ?",
     devices: Plain "SELECT id, body FROM {ks}.devices WHERE subject_id = ?",

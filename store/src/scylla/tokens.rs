@@ -5,17 +5,22 @@ use uuid::Uuid;
 use super::ScyllaStore;
 use super::conditional::{ATTEMPTS, Outcome, conditional, pause};
 use crate::columns::{self, SealedTokens};
-use crate::rows::Tokens;
+use crate::rows::{Intent, Tokens};
+use crate::vault::Owner;
 use crate::{Result, Unavailable};
 
 pub async fn get(store: &ScyllaStore, id: Uuid) -> Result<Option<Tokens>> {
-    read(store, id).await?.map(|sealed| sealed.open(&store.keys, id)).transpose()
+    match read(store, id).await? {
+        Some(sealed) => sealed.open(&store.vault, store, id).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// After an outcome that is unknown the row is read again. The sealed blob tells whose pair it is: a seal has a random nonce, so no other
 /// worker can have written the same bytes.
 pub async fn put(store: &ScyllaStore, id: Uuid, expected: Option<i64>, tokens: &Tokens) -> Result<bool> {
-    let (access, refresh) = columns::seal_tokens(&store.keys, id, tokens)?;
+    let key = store.vault.key(store, &Owner::Connection(id), tokens.expires_at.unwrap_or(0)).await?;
+    let (access, refresh) = columns::seal_tokens(&key, id, tokens)?;
     let statements = store.statements().await?;
     let mut why = None;
     for attempt in 0..ATTEMPTS {
@@ -55,6 +60,20 @@ pub async fn delete(store: &ScyllaStore, id: Uuid) -> Result<()> {
         pause(attempt).await;
     }
     Err(why.unwrap_or_else(|| Unavailable::new("cql: a token pair could not be deleted")))
+}
+
+pub async fn intent(store: &ScyllaStore, id: Uuid) -> Result<Option<Intent>> {
+    let row: Option<(i64, i64)> = store.first(&store.statements().await?.intent, (id,)).await?;
+    Ok(row.map(|(generation, at)| Intent { generation, at }))
+}
+
+pub async fn put_intent(store: &ScyllaStore, id: Uuid, intent: Option<Intent>) -> Result<()> {
+    let statements = store.statements().await?;
+    match intent {
+        Some(Intent { generation, at }) => store.execute(&statements.put_intent, (id, generation, at)).await,
+        None => store.execute(&statements.delete_intent, (id,)).await,
+    }
+    .map(drop)
 }
 
 async fn read(store: &ScyllaStore, id: Uuid) -> Result<Option<SealedTokens>> {

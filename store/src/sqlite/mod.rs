@@ -6,9 +6,11 @@ mod connections;
 mod observations;
 mod progress;
 mod schema;
+mod subjects;
 mod tokens;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,11 +20,15 @@ use libsql::params::IntoParams;
 use libsql::{Builder, Connection as Handle, Row, TransactionBehavior};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
-use crate::rows::{Connection, ConnectionState, Cursor, Lease, Listed, ObservationPage, ObservationQuery, StoredDevice};
-use crate::rows::{StoredObservation, Tokens};
-use crate::seal::Keyring;
-use crate::{Result, Store, Unavailable};
+use crate::rows::{
+    Connection, ConnectionState, Cursor, ErasureStep, Health, Identity, Intent, Lease, Listed, ObservationPage, ObservationQuery,
+    StoredDevice, StoredObservation, Subject, Tokens,
+};
+use crate::seal::DataKey;
+use crate::vault::{Owner, Rewrapped, Vault};
+use crate::{Result, Store, Unavailable, columns};
 
 /// How long a statement waits for another process that holds the file.
 const BUSY: Duration = Duration::from_secs(5);
@@ -33,12 +39,12 @@ pub struct SqliteStore {
     /// A second handle, so that reading does not wait for a batch being written. `None` in memory, where a second handle would see another
     /// database.
     reader: Option<Mutex<Handle>>,
-    keys: Keyring,
+    vault: Vault,
 }
 
 impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SqliteStore").field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("SqliteStore").field("vault", &self.vault).finish_non_exhaustive()
     }
 }
 
@@ -47,7 +53,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When the file cannot be opened or is no database.
-    pub async fn open(path: &Path, keys: Keyring) -> Result<Self> {
+    pub async fn open(path: &Path, keys: impl Into<Vault>) -> Result<Self> {
         let database = Builder::new_local(path).build().await.map_err(failed)?;
         let connect = || database.connect().map_err(failed);
         let writer = connect()?;
@@ -59,7 +65,7 @@ impl SqliteStore {
             configure(&reader).await?;
             Some(Mutex::new(reader))
         };
-        Ok(Self { writer: Mutex::new(writer), reader, keys })
+        Ok(Self { writer: Mutex::new(writer), reader, vault: keys.into() })
     }
 
     async fn write(&self) -> MutexGuard<'_, Handle> {
@@ -81,10 +87,15 @@ impl Store for SqliteStore {
     }
 
     async fn put_connection(&self, connection: &Connection) -> Result<()> {
-        connections::put(&*self.write().await, &self.keys, connection).await
+        let key = self.vault.key(self, &Owner::Connection(connection.id), connection.state_at).await?;
+        connections::put(&*self.write().await, &key, connection).await
     }
     async fn connection(&self, id: Uuid) -> Result<Option<Connection>> {
-        connections::get(&*self.read().await, &self.keys, id).await
+        let sealed = connections::get(&*self.read().await, id).await?;
+        match sealed {
+            Some(sealed) => sealed.open(&self.vault, self).await.map(Some),
+            None => Ok(None),
+        }
     }
     async fn connections(&self, shard: u8, after: Option<Uuid>, limit: usize) -> Result<Vec<Listed>> {
         connections::list(&*self.read().await, shard, after, limit).await
@@ -96,14 +107,96 @@ impl Store for SqliteStore {
         connections::set_polled(&*self.write().await, id, at, next_poll).await
     }
 
+    async fn connections_of(&self, subject: &str) -> Result<Vec<Uuid>> {
+        connections::of(&*self.read().await, subject).await
+    }
+    async fn unlist(&self, subject: &str, id: Uuid) -> Result<()> {
+        connections::unlist(&*self.write().await, subject, id).await
+    }
+    async fn health(&self, id: Uuid) -> Result<Health> {
+        connections::health(&*self.read().await, id).await
+    }
+    async fn set_synced(&self, id: Uuid, error: Option<&str>, at: i64) -> Result<()> {
+        connections::set_synced(&*self.write().await, id, error, at).await
+    }
+    async fn set_subscribed(&self, id: Uuid, at: Option<i64>) -> Result<()> {
+        connections::set_subscribed(&*self.write().await, id, at).await
+    }
+    async fn delete_connection(&self, connection: &Connection, _streams: &[&str]) -> Result<()> {
+        connections::delete(&*self.write().await, connection).await?;
+        self.vault.delete(self, &Owner::Connection(connection.id)).await.map(drop)
+    }
+
+    async fn put_subject(&self, subject: &Subject) -> Result<bool> {
+        let sealed = columns::sealed_identity(&self.vault, self, subject).await?;
+        subjects::put(&*self.write().await, &subject.id, sealed, subject.created_at).await
+    }
+    async fn subject(&self, id: &str) -> Result<Option<Subject>> {
+        let row = subjects::get(&*self.read().await, id).await?;
+        columns::opened_subject(&self.vault, self, id, row).await
+    }
+    async fn subject_by_identity(&self, identity: &Identity) -> Result<Option<String>> {
+        let mark = columns::identity_mark(&self.vault, self, identity).await?;
+        subjects::by_mark(&*self.read().await, mark).await
+    }
+
+    async fn put_pending(&self, key: &[u8; 32], body: &[u8], now: i64, until: i64) -> Result<()> {
+        let sealed = columns::seal_pending(&self.vault, self, key, body, now).await?;
+        subjects::put_pending(&*self.write().await, key, sealed, now, until).await
+    }
+    async fn pending(&self, key: &[u8; 32], now: i64) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let blob = subjects::pending(&*self.read().await, key, now).await?;
+        columns::open_pending(&self.vault, self, key, blob).await
+    }
+    async fn take_pending(&self, key: &[u8; 32], now: i64) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let blob = subjects::take_pending(&*self.write().await, key, now).await?;
+        columns::open_pending(&self.vault, self, key, blob).await
+    }
+
+    async fn sealing_key(&self, owner: &Owner, now: i64) -> Result<Option<Arc<DataKey>>> {
+        self.vault.sealing(self, owner, now).await
+    }
+    async fn opening_key(&self, owner: &Owner, id: Uuid) -> Result<Option<Arc<DataKey>>> {
+        self.vault.opening(self, owner, id).await
+    }
+    fn forget_keys(&self, owner: &Owner) {
+        self.vault.forget(owner);
+    }
+    async fn rewrap_keys(&self) -> Result<Rewrapped> {
+        self.vault.rewrap(self).await
+    }
+
+    async fn erase_subject(&self, subject: &str, _at: i64) -> Result<(u64, u64)> {
+        let removed = subjects::erase(&*self.write().await, subject).await?;
+        self.vault.delete(self, &Owner::Subject(subject.to_owned())).await?;
+        Ok(removed)
+    }
+    async fn erasure(&self, subject: &str) -> Result<Vec<ErasureStep>> {
+        subjects::erasure(&*self.read().await, subject).await
+    }
+    async fn put_erasure(&self, subject: &str, step: &ErasureStep) -> Result<()> {
+        subjects::put_erasure(&*self.write().await, subject, step).await
+    }
+
     async fn tokens(&self, id: Uuid) -> Result<Option<Tokens>> {
-        tokens::get(&*self.read().await, &self.keys, id).await
+        let sealed = tokens::get(&*self.read().await, id).await?;
+        match sealed {
+            Some(sealed) => sealed.open(&self.vault, self, id).await.map(Some),
+            None => Ok(None),
+        }
     }
     async fn put_tokens(&self, id: Uuid, expected: Option<i64>, tokens: &Tokens) -> Result<bool> {
-        tokens::put(&*self.write().await, &self.keys, id, expected, tokens).await
+        let key = self.vault.key(self, &Owner::Connection(id), tokens.expires_at.unwrap_or(0)).await?;
+        tokens::put(&*self.write().await, &key, id, expected, tokens).await
     }
     async fn delete_tokens(&self, id: Uuid) -> Result<()> {
         tokens::delete(&*self.write().await, id).await
+    }
+    async fn intent(&self, id: Uuid) -> Result<Option<Intent>> {
+        tokens::intent(&*self.read().await, id).await
+    }
+    async fn put_intent(&self, id: Uuid, intent: Option<Intent>) -> Result<()> {
+        tokens::put_intent(&*self.write().await, id, intent).await
     }
 
     async fn lease(&self, name: &str, owner: Uuid, now: i64, until: i64) -> Result<Option<Lease>> {
@@ -115,6 +208,9 @@ impl Store for SqliteStore {
 
     async fn cursor(&self, id: Uuid, stream: &str) -> Result<Option<Cursor>> {
         progress::cursor(&*self.read().await, id, stream).await
+    }
+    async fn cursors(&self, id: Uuid) -> Result<Vec<(String, Cursor)>> {
+        progress::cursors(&*self.read().await, id).await
     }
     async fn put_cursor(&self, id: Uuid, stream: &str, cursor: &Cursor) -> Result<()> {
         progress::put_cursor(&*self.write().await, id, stream, cursor).await

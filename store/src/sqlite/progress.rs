@@ -3,7 +3,7 @@
 use libsql::{Connection as Handle, params};
 use uuid::Uuid;
 
-use super::{execute, first};
+use super::{all, execute, first};
 use crate::Result;
 use crate::rows::Cursor;
 
@@ -11,6 +11,14 @@ pub async fn cursor(handle: &Handle, id: Uuid, stream: &str) -> Result<Option<Cu
     let sql = "SELECT fetched_to, history_from FROM cursors WHERE id = ?1 AND stream = ?2";
     first(handle, sql, params![id.into_bytes().to_vec(), stream], |row| {
         Ok(Cursor { fetched_to: row.get(0)?, history_from: row.get(1)? })
+    })
+    .await
+}
+
+pub async fn cursors(handle: &Handle, id: Uuid) -> Result<Vec<(String, Cursor)>> {
+    let sql = "SELECT stream, fetched_to, history_from FROM cursors WHERE id = ?1 ORDER BY stream";
+    all(handle, sql, params![id.into_bytes().to_vec()], |row| {
+        Ok((row.get(0)?, Cursor { fetched_to: row.get(1)?, history_from: row.get(2)? }))
     })
     .await
 }

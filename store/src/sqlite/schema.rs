@@ -1,7 +1,8 @@
 //! The tables. A later version adds statements to [`STEPS`]; those that were released are never changed.
 
 /// Each step brings the file from version n (its index) to n + 1.
-pub const STEPS: &[&str] = &["
+pub const STEPS: &[&str] = &[
+    "
 CREATE TABLE connections (
     id BLOB NOT NULL PRIMARY KEY,
     shard INTEGER NOT NULL,
@@ -111,4 +112,58 @@ CREATE TABLE devices (
     fhir TEXT NOT NULL
 ) STRICT;
 CREATE INDEX devices_by_subject ON devices (subject_id, id);
-"];
+",
+    "
+CREATE TABLE connections_by_subject (
+    subject TEXT NOT NULL,
+    id BLOB NOT NULL,
+    PRIMARY KEY (subject, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE health (
+    id BLOB NOT NULL PRIMARY KEY,
+    synced_at INTEGER,
+    last_error TEXT,
+    last_error_at INTEGER,
+    subscribed_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE intents (
+    id BLOB NOT NULL PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE data_keys (
+    owner TEXT NOT NULL,
+    id BLOB NOT NULL,
+    wrapped BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (owner, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE subjects (
+    id TEXT NOT NULL PRIMARY KEY,
+    identity BLOB, -- sealed
+    mark BLOB,     -- what the identity is found by
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX subjects_by_mark ON subjects (mark);
+
+CREATE TABLE pending (
+    key BLOB NOT NULL PRIMARY KEY,
+    body BLOB NOT NULL, -- sealed
+    until_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pending_by_end ON pending (until_at);
+
+CREATE TABLE erasures (
+    subject TEXT NOT NULL,
+    step TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    note TEXT,
+    PRIMARY KEY (subject, step)
+) STRICT, WITHOUT ROWID;
+",
+];

@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::{execute, first};
 use crate::Result;
 use crate::columns::{self, SealedTokens};
-use crate::rows::{Lease, Tokens};
-use crate::seal::Keyring;
+use crate::rows::{Intent, Lease, Tokens};
+use crate::seal::DataKey;
 
 /// A renewal of a running lease keeps its fence; whoever takes a free one gets the next.
 const LEASE: &str = "INSERT INTO leases (name, owner, until_at, fence) VALUES (?1, ?2, ?4, 1)
@@ -15,16 +15,16 @@ const LEASE: &str = "INSERT INTO leases (name, owner, until_at, fence) VALUES (?
     WHERE owner = excluded.owner OR until_at <= ?3
     RETURNING fence";
 
-pub async fn get(handle: &Handle, keys: &Keyring, id: Uuid) -> Result<Option<Tokens>> {
+pub async fn get(handle: &Handle, id: Uuid) -> Result<Option<SealedTokens>> {
     let sql = "SELECT access, refresh, expires_at, generation FROM tokens WHERE id = ?1";
     let sealed = first(handle, sql, params![id.into_bytes().to_vec()], |row| {
         Ok(SealedTokens { access: row.get(0)?, refresh: row.get(1)?, expires_at: row.get(2)?, generation: row.get(3)? })
     });
-    sealed.await?.map(|s| s.open(keys, id)).transpose()
+    sealed.await
 }
 
-pub async fn put(handle: &Handle, keys: &Keyring, id: Uuid, expected: Option<i64>, tokens: &Tokens) -> Result<bool> {
-    let (access, refresh) = columns::seal_tokens(keys, id, tokens)?;
+pub async fn put(handle: &Handle, key: &DataKey, id: Uuid, expected: Option<i64>, tokens: &Tokens) -> Result<bool> {
+    let (access, refresh) = columns::seal_tokens(key, id, tokens)?;
     let id = id.into_bytes().to_vec();
     let changed = match expected {
         None => {
@@ -42,6 +42,23 @@ pub async fn put(handle: &Handle, keys: &Keyring, id: Uuid, expected: Option<i64
 
 pub async fn delete(handle: &Handle, id: Uuid) -> Result<()> {
     execute(handle, "DELETE FROM tokens WHERE id = ?1", params![id.into_bytes().to_vec()]).await.map(drop)
+}
+
+pub async fn intent(handle: &Handle, id: Uuid) -> Result<Option<Intent>> {
+    let sql = "SELECT generation, at FROM intents WHERE id = ?1";
+    first(handle, sql, params![id.into_bytes().to_vec()], |row| Ok(Intent { generation: row.get(0)?, at: row.get(1)? })).await
+}
+
+pub async fn put_intent(handle: &Handle, id: Uuid, intent: Option<Intent>) -> Result<()> {
+    let id = id.into_bytes().to_vec();
+    match intent {
+        Some(Intent { generation, at }) => {
+            let sql = "INSERT OR REPLACE INTO intents (id, generation, at) VALUES (?1, ?2, ?3)";
+            execute(handle, sql, params![id, generation, at]).await
+        }
+        None => execute(handle, "DELETE FROM intents WHERE id = ?1", params![id]).await,
+    }
+    .map(drop)
 }
 
 pub async fn lease(handle: &Handle, name: &str, owner: Uuid, now: i64, until: i64) -> Result<Option<Lease>> {

@@ -58,6 +58,7 @@ async fn the_contract_holds_on_a_real_node() {
         an_old_version_stays_away_from_where_it_moved(place.clone()).boxed(),
     ));
     cases.push(("a_lost_answer_does_not_lose_the_winner", a_lost_answer_does_not_lose_the_winner(place.clone()).boxed()));
+    cases.push(("keys_rotate_under_load", keys_rotate_under_load(place.clone()).boxed()));
     let mut failed = Vec::new();
     for (name, case) in cases {
         if AssertUnwindSafe(case).catch_unwind().await.is_err() {
@@ -88,6 +89,21 @@ impl Place {
             self.raw.query_unpaged(cql.replace("{ks}", &self.keyspace), values).await.unwrap().into_rows_result().unwrap();
         answer.rows::<(Option<CqlValue>,)>().unwrap().map(|row| row.unwrap().0).collect()
     }
+}
+
+/// In a keyspace of its own: every key in it must be one that the rotating instance can unwrap.
+async fn keys_rotate_under_load(place: Arc<Place>) {
+    let keyspace = format!("rotation_{}", Uuid::new_v4().simple());
+    super::people::rotate(|keys| {
+        let settings = settings(&place.node, &keyspace);
+        async move {
+            let store = ScyllaStore::connect(settings, Keyring::parse(keys).unwrap()).await.unwrap();
+            store.migrate().await.unwrap();
+            Arc::new(store) as Arc<dyn Store>
+        }
+    })
+    .await;
+    place.raw.query_unpaged(format!("DROP KEYSPACE {keyspace}"), ()).await.unwrap();
 }
 
 async fn no_secret_stands_in_the_tables(place: Arc<Place>) {

@@ -7,6 +7,7 @@ mod cql;
 mod fixtures;
 mod latest;
 mod observations;
+mod people;
 mod proxy;
 mod sqlite;
 mod tokens;
@@ -46,6 +47,14 @@ contract! {
     tokens::a_fence_only_grows,
     tokens::a_released_lease_is_free_and_a_stale_release_does_nothing,
     tokens::of_many_that_want_a_lease_one_gets_it,
+    people::the_connections_of_a_subject_are_listed_until_they_are_taken_off,
+    people::health_tells_the_last_success_and_what_failed_since,
+    people::a_begun_refresh_is_remembered_until_it_is_given_up,
+    people::a_deleted_connection_leaves_nothing_and_can_come_again,
+    people::a_subject_is_found_by_who_it_is_elsewhere_and_put_once,
+    people::a_pending_thing_is_taken_once_and_not_after_its_end,
+    people::a_subjects_key_opens_what_it_sealed_for_every_instance,
+    people::of_an_erased_subject_nothing_is_left_and_nothing_comes_back,
     observations::an_observation_comes_back_with_all_its_values,
     observations::writing_the_same_again_changes_nothing,
     observations::every_order_of_versions_ends_in_the_newest_row,

@@ -68,9 +68,9 @@ async fn a_sealed_value_that_was_swapped_cut_or_sealed_elsewhere_does_not_open()
     let raw = raw(&path).await;
     let spoil = async |sql: &str| raw.execute(sql, [mine.as_bytes().to_vec(), other.as_bytes().to_vec()]).await.unwrap();
     spoil("UPDATE connections SET provider_user = (SELECT provider_user FROM connections WHERE id = ?2) WHERE id = ?1").await;
-    refused(store.connection(mine).await, "moved from another row");
+    refused(store.connection(mine).await, "is not there");
     for (sql, why) in [
-        ("UPDATE tokens SET access = (SELECT access FROM tokens WHERE id = ?2) WHERE id = ?1", "moved from another row"),
+        ("UPDATE tokens SET access = (SELECT access FROM tokens WHERE id = ?2) WHERE id = ?1", "is not there"),
         ("UPDATE tokens SET access = refresh WHERE id = ?1 AND id <> ?2", "moved from another row"),
         ("UPDATE tokens SET access = substr(access, 1, 20) WHERE id = ?1 AND id <> ?2", "cut short"),
     ] {
@@ -81,7 +81,22 @@ async fn a_sealed_value_that_was_swapped_cut_or_sealed_elsewhere_does_not_open()
     spoil("UPDATE tokens SET generation = 2 WHERE id = ?2 AND id <> ?1").await;
     refused(store.tokens(other).await, "moved from another row");
     let another = SqliteStore::open(&path, Keyring::ephemeral()).await.unwrap();
-    refused(another.connection(other).await, "another key");
+    refused(another.connection(other).await, "sealed under another key");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_rotate_under_load_and_the_old_one_can_be_withdrawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    super::people::rotate(|keys| {
+        let path = path.clone();
+        async move {
+            let store = SqliteStore::open(&path, Keyring::parse(keys).unwrap()).await.unwrap();
+            store.migrate().await.unwrap();
+            Arc::new(store) as Arc<dyn Store>
+        }
+    })
+    .await;
 }
 
 fn refused<T>(result: Result<T, Unavailable>, why: &str) {
