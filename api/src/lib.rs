@@ -2,6 +2,7 @@
 //!
 //! Start at [`router`]. This crate only reads, and only from the store: it never asks a provider and never writes to the log.
 
+pub mod auth;
 mod observations;
 mod problem;
 

@@ -4,10 +4,11 @@
 //! happens to a refused record and never touches an offset: that is the loop's.
 
 pub mod eventhubs;
+pub mod hooks;
 pub mod scylla;
 mod sink;
 
 pub use sink::{Incoming, Sink, Unavailable, Verdict};
 
 /// Names of all sinks: subcommand argument, consumer group and dead-letter topic.
-pub static ALL: &[&str] = &[scylla::NAME, eventhubs::NAME];
+pub static ALL: &[&str] = &[scylla::NAME, eventhubs::NAME, hooks::NAME];

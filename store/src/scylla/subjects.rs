@@ -16,8 +16,8 @@ use crate::{Result, Unavailable};
 /// cluster may refuse times that are days ahead.
 const AHEAD: i64 = 86_400_000_000;
 
-/// The longest time to live that CQL knows: twenty years, in seconds.
-const TTL_MAX: i64 = 630_720_000;
+/// A year, in seconds: nothing half-finished waits longer, and CQL refuses ends that are decades away.
+const TTL_MAX: i64 = 31_536_000;
 
 /// Identity, mark, and when it came.
 type SubjectRow = (Option<Vec<u8>>, Option<Vec<u8>>, Option<i64>);
