@@ -36,7 +36,10 @@ pub enum Status {
 pub struct OAuth {
     pub authorize: &'static str,
     pub token: &'static str,
+    /// Where RFC 7009 is spoken; a provider with a way of its own has [`crate::Source::revoke`].
     pub revoke: Option<&'static str>,
+    /// What the provider calls itself in `iss` of the redirect (RFC 9207), where it sends one.
+    pub issuer: Option<&'static str>,
     pub scopes: &'static [&'static str],
     pub scope_separator: char,
     /// Extra parameters of the authorization request.
@@ -71,6 +74,8 @@ pub struct Webhook {
     pub body_limit: usize,
     /// The route ends in an unguessable segment, because the provider does not sign.
     pub secret_path: bool,
+    /// Announcements are set up per connection, and end by themselves: looked after this often.
+    pub check_every: Option<Duration>,
     /// Where the public keys are, for providers that sign asymmetrically; under the API base or absolute.
     pub keyset: Option<&'static str>,
 }

@@ -68,11 +68,55 @@ pub trait Source: Send + Sync {
         None
     }
 
-    /// Requests that make the provider announce this connection's changes to `callback`.
+    /// The scope without which a stream cannot be asked for. `None` where any grant will do.
+    fn scope(&self, stream: &Stream) -> Option<&'static str> {
+        let _ = stream;
+        None
+    }
+
+    /// Requests that make the provider announce this connection's changes to `callback`. Harmless to repeat.
     fn subscribe(&self, callback: &str) -> Vec<Fetch> {
         let _ = callback;
         Vec::new()
     }
+
+    /// The request that lists what is announced, where announcements are set up per connection and can end by themselves.
+    fn subscriptions(&self) -> Option<Fetch> {
+        None
+    }
+
+    /// Of [`Source::subscribe`], the requests whose announcements the answer to [`Source::subscriptions`] lacks.
+    ///
+    /// # Errors
+    /// [`Fault`] as for any answer.
+    fn missing_subscriptions(&self, callback: &str, got: &Response<'_>) -> Result<Vec<Fetch>, Fault> {
+        let _ = got;
+        Ok(self.subscribe(callback))
+    }
+
+    /// Requests that end the announcements to `callback`.
+    fn unsubscribe(&self, callback: &str) -> Vec<Fetch> {
+        let _ = callback;
+        Vec::new()
+    }
+
+    /// The next request that ends the grant at a provider that does not follow RFC 7009, made without credentials of its own. Asked again
+    /// with the answer until there is none; what an answer means is told by [`Source::read`].
+    fn revoke(&self, grant: &Revoke<'_>, previous: Option<&Response<'_>>) -> Option<Fetch> {
+        let _ = (grant, previous);
+        None
+    }
+}
+
+/// A grant that is to end.
+#[derive(Clone, Copy)]
+pub struct Revoke<'a> {
+    /// The provider's id of the person's account.
+    pub user: &'a str,
+    pub client_id: &'a str,
+    pub client_secret: &'a str,
+    /// Seconds since the epoch.
+    pub now: i64,
 }
 
 /// A span of time, microseconds since the epoch, end excluded.

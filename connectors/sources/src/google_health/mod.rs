@@ -25,7 +25,7 @@ use headwater_schemas::reading::Normalized;
 use headwater_schemas::reject::{Reject, code};
 use serde_json::value::RawValue;
 
-use crate::profile::{ClientAuth, Dialect, Limits, OAuth, Profile, Status, Webhook};
+use crate::profile::{ClientAuth, Dialect, Limits, OAuth, Profile, Status, Stream, Webhook};
 use crate::source::{Ask, Fault, Fetch, Inbound, Page, Receipt, Refusal, Response, Source};
 use crate::{json, time};
 use fields::Fields;
@@ -41,6 +41,7 @@ static PROFILE: Profile = Profile {
         authorize: "https://accounts.google.com/o/oauth2/v2/auth",
         token: "https://oauth2.googleapis.com/token",
         revoke: Some("https://oauth2.googleapis.com/revoke"),
+        issuer: Some("https://accounts.google.com"),
         scopes: &[
             "https://www.googleapis.com/auth/googlehealth.activity_and_fitness.readonly",
             "https://www.googleapis.com/auth/googlehealth.health_metrics_and_measurements.readonly",
@@ -60,6 +61,8 @@ static PROFILE: Profile = Profile {
         deadline: Duration::from_secs(5),
         body_limit: 1 << 20,
         secret_path: false,
+        // Subscribers belong to the project, not to a connection.
+        check_every: None,
         keyset: Some("https://www.gstatic.com/googlehealthapi/webhooks/webhooks_public_keyset.json"),
     }),
     streams: streams::STREAMS,
@@ -87,6 +90,10 @@ impl Source for GoogleHealth {
 
     fn normalize<'a>(&self, raw: &Raw<'a>, out: &mut Normalized<'a>) -> Result<(), Reject> {
         normalize(raw, out)
+    }
+
+    fn scope(&self, stream: &Stream) -> Option<&'static str> {
+        streams::of_stream(stream.id).map(|(kind, _)| streams::scope(kind.name))
     }
 
     fn identify(&self) -> Option<Fetch> {

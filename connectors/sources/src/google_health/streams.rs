@@ -57,3 +57,32 @@ pub fn of_stream(id: &str) -> Option<(&'static DataType, Operation)> {
         (kind.name == id).then_some((kind, Operation::List))
     })
 }
+
+/// What is measured of the body; all else but sleep and food is activity.
+const MEASURED: &[&str] = &[
+    "blood-glucose",
+    "body-fat",
+    "core-body-temperature",
+    "daily-heart-rate-variability",
+    "daily-heart-rate-zones",
+    "daily-oxygen-saturation",
+    "daily-respiratory-rate",
+    "daily-resting-heart-rate",
+    "daily-sleep-temperature-derivations",
+    "heart-rate",
+    "heart-rate-variability",
+    "height",
+    "oxygen-saturation",
+    "respiratory-rate-sleep-summary",
+    "weight",
+];
+
+/// The scope that a data type needs.
+pub fn scope(kind: &str) -> &'static str {
+    match kind {
+        "sleep" => "https://www.googleapis.com/auth/googlehealth.sleep.readonly",
+        "hydration-log" | "nutrition-log" => "https://www.googleapis.com/auth/googlehealth.nutrition.readonly",
+        _ if MEASURED.contains(&kind) => "https://www.googleapis.com/auth/googlehealth.health_metrics_and_measurements.readonly",
+        _ => "https://www.googleapis.com/auth/googlehealth.activity_and_fitness.readonly",
+    }
+}

@@ -8,8 +8,10 @@ mod heart;
 mod measures;
 mod receive;
 mod requests;
+mod revoke;
 mod sleep;
 mod streams;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod workout_kinds;
@@ -23,8 +25,8 @@ use headwater_schemas::reading::{Effective, Normalized, Stamp};
 use headwater_schemas::reject::{Reject, code};
 use jiff::tz::TimeZone;
 
-use crate::profile::{ClientAuth, Dialect, Limits, OAuth, Profile, Status, Webhook};
-use crate::source::{Ask, Fault, Fetch, Grant, Inbound, Page, Receipt, Refusal, Response, Source, TokenFault, Tokens};
+use crate::profile::{ClientAuth, Dialect, Limits, OAuth, Profile, Status, Stream, Webhook};
+use crate::source::{Ask, Fault, Fetch, Grant, Inbound, Page, Receipt, Refusal, Response, Revoke, Source, TokenFault, Tokens};
 use crate::time;
 
 pub struct Withings;
@@ -37,8 +39,9 @@ static PROFILE: Profile = Profile {
     oauth: Some(OAuth {
         authorize: "https://account.withings.com/oauth2_user/authorize2",
         token: "https://wbsapi.withings.net/v2/oauth2",
-        // Only in the signed form of requests, which needs a nonce of its own.
+        // Not by RFC 7009: see `requests::revoke`.
         revoke: None,
+        issuer: None,
         scopes: &["user.info", "user.metrics", "user.activity", "user.sleepevents"],
         scope_separator: ',',
         authorize_extra: &[],
@@ -47,7 +50,14 @@ static PROFILE: Profile = Profile {
         pkce: false,
         rotates: true,
     }),
-    webhook: Some(Webhook { deadline: Duration::from_secs(2), body_limit: 16 * 1024, secret_path: true, keyset: None }),
+    webhook: Some(Webhook {
+        deadline: Duration::from_secs(2),
+        body_limit: 16 * 1024,
+        secret_path: true,
+        // An endpoint that failed for a while loses its subscriptions without a word.
+        check_every: Some(Duration::from_secs(24 * 3600)),
+        keyset: None,
+    }),
     streams: streams::STREAMS,
     limits: Limits { app_per_minute: Some(120), user_per_minute: None, user_per_hour: None },
     poll_minutes: (45, 75),
@@ -96,8 +106,28 @@ impl Source for Withings {
         envelope::read_tokens(got)
     }
 
+    fn scope(&self, stream: &Stream) -> Option<&'static str> {
+        Some(streams::scope(stream.id))
+    }
+
     fn subscribe(&self, callback: &str) -> Vec<Fetch> {
-        requests::subscribe(callback)
+        subscriptions::subscribe(callback)
+    }
+
+    fn subscriptions(&self) -> Option<Fetch> {
+        Some(subscriptions::list())
+    }
+
+    fn missing_subscriptions(&self, callback: &str, got: &Response<'_>) -> Result<Vec<Fetch>, Fault> {
+        subscriptions::missing(callback, got)
+    }
+
+    fn unsubscribe(&self, callback: &str) -> Vec<Fetch> {
+        subscriptions::unsubscribe(callback)
+    }
+
+    fn revoke(&self, grant: &Revoke<'_>, previous: Option<&Response<'_>>) -> Option<Fetch> {
+        revoke::next(grant, previous)
     }
 }
 

@@ -8,9 +8,9 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::envelope;
+use super::{envelope, revoke, subscriptions};
 use crate::json;
-use crate::source::{Ask, Fault, Fetch, Method, Page, Response, Window, digest};
+use crate::source::{Ask, Fault, Fetch, Page, Response, Window, digest};
 
 const SECOND: i64 = 1_000_000;
 
@@ -51,18 +51,6 @@ fn days(fetch: Fetch, window: Window) -> Fetch {
     fetch.form("startdateymd", date(window.start)).form("enddateymd", date(window.end - 1))
 }
 
-pub(super) fn subscribe(callback: &str) -> Vec<Fetch> {
-    ["1", "2", "4", "16", "44", "46", "54"]
-        .into_iter()
-        .map(|appli| {
-            Fetch::new("notify", Window { start: 0, end: 0 }, Method::Post, "/notify")
-                .form("action", "subscribe")
-                .form("callbackurl", callback)
-                .form("appli", appli)
-        })
-        .collect()
-}
-
 /// The content of any answer: one of these lists, and how to go on.
 #[derive(Deserialize)]
 struct Lists<'a> {
@@ -85,7 +73,7 @@ struct Lists<'a> {
 
 pub(super) fn read(fetch: &Fetch, got: &Response<'_>) -> Result<Page, Fault> {
     let body = envelope::open(got)?;
-    if fetch.stream == "notify" {
+    if matches!(fetch.stream, subscriptions::STREAM | revoke::STREAM) {
         return Ok(Page { next: None, empty: true, digest: digest([]) });
     }
     let lists: Lists<'_> = json::parse(body).map_err(|reject: Reject| Fault::Broken(reject.under("body")))?;

@@ -20,6 +20,15 @@ const fn stream(
     Stream { id, doc, becomes, devices: becomes.is_empty(), poll }
 }
 
+/// The scope that a stream needs.
+pub(super) fn scope(stream: &str) -> &'static str {
+    match stream {
+        "getmeas" => "user.metrics",
+        "getdevice" => "user.info",
+        _ => "user.activity",
+    }
+}
+
 pub(super) static STREAMS: &[Stream] = &[
     stream(
         "getmeas",
