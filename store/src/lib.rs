@@ -4,6 +4,7 @@
 //! (one process, nothing to install). Only this crate links a database driver. It never talks to Kafka or to a provider, and never decides
 //! when something is to be done.
 
+pub mod body;
 mod columns;
 mod month;
 pub mod rows;
@@ -87,6 +88,11 @@ pub trait Store: Send + Sync + 'static {
     async fn subject(&self, id: &str) -> Result<Option<Subject>>;
     async fn subject_by_identity(&self, identity: &Identity) -> Result<Option<String>>;
 
+    /// What a subject agreed to: the version in force, and an opaque text of the caller's.
+    async fn consent(&self, subject: &str) -> Result<Option<(i64, String)>>;
+    /// Stores the next version if the one in force is still `expected` (0: there is none). False when somebody was faster.
+    async fn put_consent(&self, subject: &str, expected: i64, text: &str) -> Result<bool>;
+
     /// Keeps a half-finished thing under a secret's hash until it expires. The body is sealed.
     async fn put_pending(&self, key: &[u8; 32], body: &[u8], now: i64, until: i64) -> Result<()>;
     async fn pending(&self, key: &[u8; 32], now: i64) -> Result<Option<Zeroizing<Vec<u8>>>>;
@@ -130,6 +136,9 @@ pub trait Store: Send + Sync + 'static {
     /// Digest of the last answer to a window.
     async fn digest(&self, id: Uuid, stream: &str, window_start: i64) -> Result<Option<[u8; 16]>>;
     async fn put_digest(&self, id: Uuid, stream: &str, window_start: i64, digest: [u8; 16]) -> Result<()>;
+
+    /// Forgets the digests of these streams: the next answers are appended whether they changed or not.
+    async fn forget_digests(&self, id: Uuid, streams: &[&str]) -> Result<()>;
 
     /// What we hold of a stream in one bucket of time: an opaque blob of the fetcher's.
     async fn held(&self, id: Uuid, stream: &str, bucket: i64) -> Result<Option<Vec<u8>>>;

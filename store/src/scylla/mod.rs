@@ -193,6 +193,13 @@ impl Store for ScyllaStore {
         subjects::by_mark(self, mark).await
     }
 
+    async fn consent(&self, subject: &str) -> Result<Option<(i64, String)>> {
+        subjects::consent(self, subject).await
+    }
+    async fn put_consent(&self, subject: &str, expected: i64, text: &str) -> Result<bool> {
+        subjects::put_consent(self, subject, expected, text).await
+    }
+
     async fn put_pending(&self, key: &[u8; 32], body: &[u8], now: i64, until: i64) -> Result<()> {
         let sealed = columns::seal_pending(&self.vault, self, key, body, now).await?;
         subjects::put_pending(self, key, sealed, now, until).await
@@ -268,6 +275,9 @@ impl Store for ScyllaStore {
     }
     async fn put_digest(&self, id: Uuid, stream: &str, window_start: i64, digest: [u8; 16]) -> Result<()> {
         progress::put_digest(self, id, stream, window_start, digest).await
+    }
+    async fn forget_digests(&self, id: Uuid, streams: &[&str]) -> Result<()> {
+        progress::forget_digests(self, id, streams).await
     }
     async fn held(&self, id: Uuid, stream: &str, bucket: i64) -> Result<Option<Vec<u8>>> {
         progress::held(self, id, stream, bucket).await

@@ -31,6 +31,13 @@ pub async fn put_digest(store: &ScyllaStore, id: Uuid, stream: &str, window_star
     store.execute(&store.statements().await?.put_digest, values).await.map(drop)
 }
 
+pub async fn forget_digests(store: &ScyllaStore, id: Uuid, streams: &[&str]) -> Result<()> {
+    for stream in streams {
+        store.execute(&store.statements().await?.delete_digests, (id, stream)).await?;
+    }
+    Ok(())
+}
+
 pub async fn held(store: &ScyllaStore, id: Uuid, stream: &str, bucket: i64) -> Result<Option<Vec<u8>>> {
     let row: Option<(Vec<u8>,)> = store.first(&store.statements().await?.held, (id, stream, bucket)).await?;
     Ok(row.map(|(blob,)| blob))

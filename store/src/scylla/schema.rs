@@ -80,7 +80,7 @@ mod tests {
     fn every_statement_is_repeatable_complete_and_in_our_keyspace() {
         let settings = Settings { keyspace: "ks".to_owned(), ..Settings::new(["127.0.0.1:9042"]) };
         let all: Vec<String> = [KEYSPACE].iter().chain(&TABLES).flat_map(|file| statements(file, &settings)).collect();
-        assert_eq!(all.len(), 21);
+        assert_eq!(all.len(), 22);
         for statement in all {
             assert!(statement.starts_with("CREATE ") && statement.contains(" IF NOT EXISTS ks"), "{statement}");
             for name in ["{keyspace}", "{datacenter}", "{replication_factor}", "--"] {

@@ -58,6 +58,10 @@ statements! {
     erasure: Plain "SELECT step, at, count, note FROM {ks}.erasures WHERE subject = ?",
     put_erasure: Plain "INSERT INTO {ks}.erasures (subject, step, at, count, note) VALUES (?, ?, ?, ?, ?)",
 
+    consent: SerialRead "SELECT version, terms FROM {ks}.consents WHERE subject = ?",
+    insert_consent: Conditional "INSERT INTO {ks}.consents (subject, version, terms) VALUES (?, ?, ?) IF NOT EXISTS",
+    update_consent: Conditional "UPDATE {ks}.consents SET version = ?, terms = ? WHERE subject = ? IF version = ?",
+
     keys_of: SerialRead "SELECT id, wrapped, created_at FROM {ks}.data_keys WHERE owner = ?",
     insert_key: Conditional "INSERT INTO {ks}.data_keys (owner, id, wrapped, created_at) VALUES (?, ?, ?, ?) IF NOT EXISTS",
     replace_key: Conditional "UPDATE {ks}.data_keys SET wrapped = ? WHERE owner = ? AND id = ? IF wrapped = ?",

@@ -45,6 +45,29 @@ pub async fn by_mark(store: &ScyllaStore, mark: Vec<u8>) -> Result<Option<String
     Ok(row.map(|(id,)| id))
 }
 
+pub async fn consent(store: &ScyllaStore, subject: &str) -> Result<Option<(i64, String)>> {
+    store.first(&store.statements().await?.consent, (subject,)).await
+}
+
+/// Of an outcome that stays unknown the text tells whether it was ours.
+pub async fn put_consent(store: &ScyllaStore, subject: &str, expected: i64, terms: &str) -> Result<bool> {
+    let statements = store.statements().await?;
+    for attempt in 0..ATTEMPTS {
+        let outcome = if expected == 0 {
+            conditional(store, &statements.insert_consent, (subject, 1_i64, terms)).await?
+        } else {
+            conditional(store, &statements.update_consent, (expected + 1, terms, subject, expected)).await?
+        };
+        match outcome {
+            Outcome::Applied => return Ok(true),
+            Outcome::Refused if attempt == 0 => return Ok(false),
+            Outcome::Refused => return Ok(consent(store, subject).await? == Some((expected + 1, terms.to_owned()))),
+            Outcome::Unknown(_) => pause(attempt).await,
+        }
+    }
+    Err(Unavailable::new("cql: a consent could not be written"))
+}
+
 pub async fn put_pending(store: &ScyllaStore, key: &[u8; 32], sealed: Vec<u8>, now: i64, until: i64) -> Result<()> {
     // Kept a little longer than it counts: whether it counts is judged by the caller's clock.
     let seconds = ((until - now) / 1_000_000 + 60).clamp(60, TTL_MAX) as i32;

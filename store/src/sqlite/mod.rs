@@ -140,6 +140,13 @@ impl Store for SqliteStore {
         subjects::by_mark(&*self.read().await, mark).await
     }
 
+    async fn consent(&self, subject: &str) -> Result<Option<(i64, String)>> {
+        subjects::consent(&*self.read().await, subject).await
+    }
+    async fn put_consent(&self, subject: &str, expected: i64, text: &str) -> Result<bool> {
+        subjects::put_consent(&*self.write().await, subject, expected, text).await
+    }
+
     async fn put_pending(&self, key: &[u8; 32], body: &[u8], now: i64, until: i64) -> Result<()> {
         let sealed = columns::seal_pending(&self.vault, self, key, body, now).await?;
         subjects::put_pending(&*self.write().await, key, sealed, now, until).await
@@ -220,6 +227,9 @@ impl Store for SqliteStore {
     }
     async fn put_digest(&self, id: Uuid, stream: &str, window_start: i64, digest: [u8; 16]) -> Result<()> {
         progress::put_digest(&*self.write().await, id, stream, window_start, digest).await
+    }
+    async fn forget_digests(&self, id: Uuid, _streams: &[&str]) -> Result<()> {
+        progress::forget_digests(&*self.write().await, id).await
     }
     async fn held(&self, id: Uuid, stream: &str, bucket: i64) -> Result<Option<Vec<u8>>> {
         progress::held(&*self.read().await, id, stream, bucket).await

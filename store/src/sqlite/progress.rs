@@ -38,6 +38,10 @@ pub async fn put_digest(handle: &Handle, id: Uuid, stream: &str, window_start: i
     execute(handle, sql, params![id.into_bytes().to_vec(), stream, window_start, digest.to_vec()]).await.map(drop)
 }
 
+pub async fn forget_digests(handle: &Handle, id: Uuid) -> Result<()> {
+    execute(handle, "DELETE FROM digests WHERE id = ?1", params![id.into_bytes().to_vec()]).await.map(drop)
+}
+
 pub async fn held(handle: &Handle, id: Uuid, stream: &str, bucket: i64) -> Result<Option<Vec<u8>>> {
     let sql = "SELECT content FROM held WHERE id = ?1 AND stream = ?2 AND bucket = ?3";
     first(handle, sql, params![id.into_bytes().to_vec(), stream, bucket], |row| row.get(0)).await

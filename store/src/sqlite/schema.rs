@@ -150,6 +150,12 @@ CREATE TABLE subjects (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX subjects_by_mark ON subjects (mark);
 
+CREATE TABLE consents (
+    subject TEXT NOT NULL PRIMARY KEY,
+    version INTEGER NOT NULL,
+    terms TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE pending (
     key BLOB NOT NULL PRIMARY KEY,
     body BLOB NOT NULL, -- sealed

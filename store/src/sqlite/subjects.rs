@@ -24,6 +24,20 @@ pub async fn by_mark(handle: &Handle, mark: Vec<u8>) -> Result<Option<String>> {
     first(handle, "SELECT id FROM subjects WHERE mark = ?1", params![mark], |row| row.get(0)).await
 }
 
+pub async fn consent(handle: &Handle, subject: &str) -> Result<Option<(i64, String)>> {
+    let sql = "SELECT version, terms FROM consents WHERE subject = ?1";
+    first(handle, sql, params![subject], |row| Ok((row.get(0)?, row.get(1)?))).await
+}
+
+pub async fn put_consent(handle: &Handle, subject: &str, expected: i64, terms: &str) -> Result<bool> {
+    let sql = if expected == 0 {
+        "INSERT INTO consents (subject, version, terms) VALUES (?1, ?2 + 1, ?3) ON CONFLICT DO NOTHING"
+    } else {
+        "UPDATE consents SET version = ?2 + 1, terms = ?3 WHERE subject = ?1 AND version = ?2"
+    };
+    Ok(execute(handle, sql, params![subject, expected, terms]).await? == 1)
+}
+
 pub async fn put_pending(handle: &Handle, key: &[u8; 32], sealed: Vec<u8>, now: i64, until: i64) -> Result<()> {
     execute(handle, "DELETE FROM pending WHERE until_at <= ?1", params![now]).await?;
     let sql = "INSERT OR REPLACE INTO pending (key, body, until_at) VALUES (?1, ?2, ?3)";

@@ -52,6 +52,7 @@ contract! {
     people::a_begun_refresh_is_remembered_until_it_is_given_up,
     people::a_deleted_connection_leaves_nothing_and_can_come_again,
     people::a_subject_is_found_by_who_it_is_elsewhere_and_put_once,
+    people::of_two_who_record_a_consent_one_is_first,
     people::a_pending_thing_is_taken_once_and_not_after_its_end,
     people::a_subjects_key_opens_what_it_sealed_for_every_instance,
     people::of_an_erased_subject_nothing_is_left_and_nothing_comes_back,

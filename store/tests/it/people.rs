@@ -102,6 +102,20 @@ pub async fn a_subject_is_found_by_who_it_is_elsewhere_and_put_once(store: Arc<d
     assert!(store.subject(&bare.id).await.unwrap().is_some_and(|s| s == bare));
 }
 
+pub async fn of_two_who_record_a_consent_one_is_first(store: Arc<dyn Store>) {
+    let subject = fresh("subject");
+    assert_eq!(store.consent(&subject).await.unwrap(), None);
+    assert!(!store.put_consent(&subject, 3, "early").await.unwrap());
+    for (expected, text) in [(0, "one"), (1, "two")] {
+        let (a, b) = (format!("{text} of a"), format!("{text} of b"));
+        let (first, second) =
+            futures::join!(store.put_consent(&subject, expected, &a), store.put_consent(&subject, expected, &b));
+        assert!(first.unwrap() != second.unwrap());
+        let (version, stands) = store.consent(&subject).await.unwrap().unwrap();
+        assert!(version == expected + 1 && stands.starts_with(text));
+    }
+}
+
 pub async fn a_pending_thing_is_taken_once_and_not_after_its_end(store: Arc<dyn Store>) {
     let (key, other): ([u8; 32], [u8; 32]) = (rand::random(), rand::random());
     assert!(store.take_pending(&key, 1).await.unwrap().is_none());
