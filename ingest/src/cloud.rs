@@ -4,7 +4,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use headwater_sources::keys::Keys;
+use headwater_sources::profile::Stream;
 use headwater_sources::{Profile, Source};
+use headwater_store::Connection;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::clock::micros;
@@ -49,6 +51,28 @@ impl Cloud {
 
     pub(crate) fn api(&self) -> &str {
         self.settings.api(self.profile())
+    }
+
+    /// Where this provider is to announce changes; `None` where nobody said how we are reached from outside.
+    pub(crate) fn callback(&self, ingest: &IngestSettings) -> Option<String> {
+        let base = ingest.webhooks.as_deref()?.trim_end_matches('/');
+        let callback = format!("{base}/{}", self.profile().id);
+        Some(match &self.settings.webhook.path_secret {
+            Some(secret) => format!("{callback}/{}", secret.expose_secret()),
+            None => callback,
+        })
+    }
+
+    /// How far back a first connection looks, in microseconds.
+    pub(crate) fn history(&self) -> i64 {
+        const DAY: i64 = 86_400_000_000;
+        i64::from(self.settings.history_days.unwrap_or(self.profile().history_days)) * DAY
+    }
+
+    /// Whether the grant of a connection covers a stream. One without scopes is of a provider that names none.
+    pub(crate) fn covered(&self, connection: &Connection, stream: &Stream) -> bool {
+        let needed = self.source.scope(stream);
+        connection.scopes.is_empty() || needed.is_none_or(|scope| connection.scopes.iter().any(|granted| granted == scope))
     }
 
     /// What its webhooks are verified with, as far as it is known now.

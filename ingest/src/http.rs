@@ -67,12 +67,20 @@ impl Http {
     }
 
     pub(crate) async fn fetch(&self, base: &str, fetch: &Fetch, token: &SecretString) -> Result<Answer, NoAnswer> {
+        self.send(self.request(base, fetch).bearer_auth(token.expose_secret())).await
+    }
+
+    /// A request that brings its own proof with it.
+    pub(crate) async fn fetch_signed(&self, base: &str, fetch: &Fetch) -> Result<Answer, NoAnswer> {
+        self.send(self.request(base, fetch)).await
+    }
+
+    fn request(&self, base: &str, fetch: &Fetch) -> reqwest::RequestBuilder {
         let url = format!("{base}{}", fetch.path);
         let mut request = match fetch.method {
             Method::Get => self.client.get(url),
             Method::Post => self.client.post(url),
         };
-        request = request.bearer_auth(token.expose_secret());
         if !fetch.query.is_empty() {
             request = request.query(&fetch.query);
         }
@@ -82,7 +90,7 @@ impl Http {
         if !fetch.json.is_empty() {
             request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(fetch.json.clone());
         }
-        self.send(request).await
+        request
     }
 
     pub(crate) async fn post_form(&self, url: &str, form: &[(&str, String)]) -> Result<Answer, NoAnswer> {

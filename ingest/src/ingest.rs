@@ -1,36 +1,20 @@
 //! The parts, wired once.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
 use headwater_store::Store;
 
+use crate::account::Accounts;
 use crate::clock::Clock;
 use crate::cloud::Cloud;
-use crate::connect::Connector;
 use crate::fetch::Fetcher;
 use crate::http::Http;
 use crate::schedule::Scheduler;
 use crate::settings::{self, IngestSettings, Providers, Wrong};
+use crate::shared::Shared;
 use crate::tokens::TokenKeeper;
 use crate::{Outlet, receive};
-
-/// What all parts share.
-pub(crate) struct Shared {
-    pub settings: IngestSettings,
-    pub clouds: BTreeMap<&'static str, Arc<Cloud>>,
-    pub store: Arc<dyn Store>,
-    pub outlet: Arc<dyn Outlet>,
-    pub clock: Arc<dyn Clock>,
-    pub http: Http,
-}
-
-impl Shared {
-    pub(crate) fn cloud(&self, provider: &str) -> Option<Arc<Cloud>> {
-        self.clouds.get(provider).cloned()
-    }
-}
 
 /// Door and driver over one store and one outlet.
 pub struct Ingest {
@@ -89,7 +73,7 @@ impl Ingest {
         Arc::new(Scheduler::new(self.shared.clone()))
     }
 
-    pub fn connector(&self) -> Connector {
-        Connector::new(self.shared.clone(), self.tokens.clone())
+    pub fn accounts(&self) -> Arc<Accounts> {
+        Arc::new(Accounts::new(self.shared.clone(), self.tokens.clone()))
     }
 }

@@ -1,12 +1,12 @@
 //! The door and the driver: webhooks in, polls out, and what decides when.
 //!
 //! Start at [`receive`] (what providers call) and [`fetch`] (the one path that asks them). Between the two stand [`schedule`], [`tokens`] and
-//! [`limits`]; [`Ingest`] wires them. This crate knows Kafka only as an [`Outlet`] and each provider only as a `Source`; it never says what
+//! [`limits`]; [`account`] is how people come and go; [`Ingest`] wires them. This crate knows Kafka only as an [`Outlet`] and each provider only as a `Source`; it never says what
 //! data means.
 
+pub mod account;
 pub mod clock;
 mod cloud;
-pub mod connect;
 mod events;
 pub mod fetch;
 mod held;
@@ -17,10 +17,11 @@ pub mod outlet;
 pub mod receive;
 pub mod schedule;
 pub mod settings;
+mod shared;
 pub mod tokens;
 mod window;
 
-pub use connect::{Connect, ConnectError};
+pub use account::Accounts;
 pub use fetch::Fetcher;
 pub use ingest::{Ingest, IngestError};
 pub use outlet::{Outlet, OutletError};

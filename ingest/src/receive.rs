@@ -15,13 +15,16 @@ use headwater_schemas::raw::{Lane, Origin, Raw};
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Outbox, ids};
 use headwater_sources::source::{Entry, Inbound, Notice, Receipt, Refusal};
+use headwater_store::vault::Owner;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::OutletError;
+use crate::account::consent;
 use crate::cloud::Cloud;
-use crate::ingest::Shared;
+use crate::fetch::window::put_sealed;
+use crate::shared::Shared;
 
 /// Calls taken, by provider.
 pub const ACCEPTED: &str = "headwater_webhook_accepted_total";
@@ -188,17 +191,22 @@ impl Door {
         out: &mut Outbox,
     ) -> Result<(), Answer> {
         let id = ids::connection(cloud.profile().id, user);
-        let found = self
-            .shared
-            .store
-            .connection(id)
-            .await
-            .map_err(|_| Answer { retry_after: Some(FULL_RETRY), ..Answer::new(503, "store_unavailable") })?;
-        let Some(connection) = found else {
+        let store = &self.shared.store;
+        let unavailable =
+            |_: headwater_store::Unavailable| Answer { retry_after: Some(FULL_RETRY), ..Answer::new(503, "store_unavailable") };
+        let Some(connection) = store.connection(id).await.map_err(unavailable)? else {
             metrics::counter!(IGNORED, "provider" => cloud.profile().id).increment(1);
             return Ok(());
         };
         for subject in &connection.subjects {
+            let terms = consent::in_force(&**store, subject).await;
+            let terms = terms.map_err(|_| Answer { retry_after: Some(FULL_RETRY), ..Answer::new(503, "store_unavailable") })?;
+            if !terms.stands(now) {
+                continue;
+            }
+            // Nobody is left whom an erased subject's data could be for.
+            let key = store.sealing_key(&Owner::Subject(subject.clone()), now).await.map_err(unavailable)?;
+            let Some(key) = key else { continue };
             let raw = Raw {
                 raw_id: Uuid::now_v7(),
                 provider: cloud.profile().id,
@@ -220,7 +228,8 @@ impl Door {
                 encryption: None,
                 body,
             };
-            out.put(&topics::RAW, Some(cloud.profile().id), id.to_string().as_bytes(), |bytes| raw.encode(bytes));
+            let key = self.shared.settings.seal_raw.then_some(&*key);
+            put_sealed(raw, key, cloud.profile().id, out).map_err(|_| Answer::new(500, "not_sealed"))?;
         }
         Ok(())
     }

@@ -20,8 +20,8 @@ use uuid::Uuid;
 use crate::Unavailable;
 use crate::clock::micros;
 use crate::cloud::Cloud;
-use crate::ingest::Shared;
 use crate::settings::Maintenance;
+use crate::shared::Shared;
 
 /// How often the store is asked who is there.
 const LOOK: Duration = Duration::from_secs(60);

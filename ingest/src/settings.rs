@@ -24,6 +24,10 @@ pub struct IngestSettings {
     /// Failures in a row after which a provider is left alone for a while.
     pub breaker_failures: u32,
     pub breaker_pause_ms: u64,
+    /// Where providers reach our webhooks: `https://host/webhooks`. Without it nothing is subscribed to and data comes by schedule.
+    pub webhooks: Option<String>,
+    /// Raw payloads are sealed under a key of their subject, so that deleting the key erases them from the log.
+    pub seal_raw: bool,
     /// A token is refreshed when it has less than this left.
     pub refresh_margin_ms: u64,
 }
@@ -38,6 +42,8 @@ impl Default for IngestSettings {
             tries: 4,
             breaker_failures: 8,
             breaker_pause_ms: 30_000,
+            webhooks: None,
+            seal_raw: true,
             refresh_margin_ms: 60_000,
         }
     }
@@ -61,6 +67,7 @@ pub struct ProviderSettings {
     pub api_url: Option<String>,
     pub authorize_url: Option<String>,
     pub token_url: Option<String>,
+    pub revoke_url: Option<String>,
     #[serde(default)]
     pub webhook: WebhookSettings,
     /// Minutes between two polls of a connection: drawn anew from this range each time.
@@ -127,12 +134,16 @@ pub fn validate(ingest: &IngestSettings, providers: &Providers) -> Result<(), Wr
     positive("history_concurrency", ingest.history_concurrency as u64)?;
     positive("request_timeout_ms", ingest.request_timeout_ms)?;
     positive("tries", ingest.tries.into())?;
+    if ingest.webhooks.as_deref().is_some_and(|url| reqwest::Url::parse(url).is_err()) {
+        return Err(Wrong::new("ingest.webhooks", "an address such as https://host/webhooks"));
+    }
     for (id, provider) in providers {
         let key = |name: &str| format!("providers.{id}.{name}");
         for (name, url) in [
             ("api_url", &provider.api_url),
             ("authorize_url", &provider.authorize_url),
             ("token_url", &provider.token_url),
+            ("revoke_url", &provider.revoke_url),
             ("webhook.keyset_url", &provider.webhook.keyset_url),
         ] {
             if url.as_deref().is_some_and(|url| reqwest::Url::parse(url).is_err()) {

@@ -3,8 +3,8 @@
 //! | dies                                              | on the next call                                                            |
 //! | ------------------------------------------------- | --------------------------------------------------------------------------- |
 //! | with the lease, before the provider was asked     | the lease runs out; the old pair is refreshed                               |
-//! | after the provider's answer, before the store's   | the old pair is tried again: a provider with grace takes it, a strict one   |
-//! |                                                   | answers `invalid_grant`, and the person must consent again                  |
+//! | after the provider's answer, before the store's   | the intent tells; the old pair is tried again: a provider with grace takes  |
+//! |                                                   | it, of a strict one the pair is lost, counted, and the person is asked      |
 //! | after the store's answer                          | the new pair is there                                                       |
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use headwater_schemas::connection::State;
 use headwater_sources::profile::{ClientAuth, Dialect, OAuth};
 use headwater_sources::source::{Grant, TokenFault, Tokens as Given};
-use headwater_store::{ConnectionState, Tokens};
+use headwater_store::{ConnectionState, Intent, Tokens};
 use oauth2::basic::BasicClient;
 use oauth2::{
     AsyncHttpClient, AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RefreshToken, RequestTokenError,
@@ -28,10 +28,16 @@ use crate::clock::micros;
 use crate::cloud::Cloud;
 use crate::events;
 use crate::http::{Http, NoAnswer};
-use crate::ingest::Shared;
+use crate::shared::Shared;
 
 /// Refreshes, by provider and outcome.
 pub const REFRESHES: &str = "headwater_token_refreshes_total";
+
+/// Connections whose pair was used up by a refresh whose answer was lost, by provider. With a provider that gives grace it stays 0.
+pub const LOST_PAIRS: &str = "headwater_token_pairs_lost_total";
+
+/// Why such a connection needs its person again.
+const LOST: &str = "lost_in_refresh";
 
 /// How long one flight may take before another instance may try.
 const LEASE: Duration = Duration::from_secs(60);
@@ -51,7 +57,6 @@ pub enum TokenError {
 
 pub struct TokenKeeper {
     shared: Arc<Shared>,
-    owner: Uuid,
     /// One flight per connection in this process; the store's lease does it between processes.
     flights: Mutex<HashMap<Uuid, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -65,7 +70,7 @@ pub struct Access {
 
 impl TokenKeeper {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, owner: Uuid::new_v4(), flights: Mutex::default() }
+        Self { shared, flights: Mutex::default() }
     }
 
     /// A token that is good for a while. `refused` is the generation of one that the provider no longer accepts.
@@ -101,7 +106,7 @@ impl TokenKeeper {
     async fn refresh(&self, connection: Uuid, provider: &str, refused: Option<i64>) -> Result<Access, TokenError> {
         let store = &self.shared.store;
         let cloud = self.shared.cloud(provider).ok_or(TokenError::Later("provider_not_configured"))?;
-        let name = format!("refresh/{connection}");
+        let (name, owner) = (format!("refresh/{connection}"), Uuid::new_v4());
         let give_up = self.shared.clock.now() + micros(LEASE) * 2;
         let lease = loop {
             // Somebody else's flight may have landed since we looked.
@@ -109,7 +114,7 @@ impl TokenKeeper {
                 return Ok(access);
             }
             let now = self.shared.clock.now();
-            if let Some(lease) = store.lease(&name, self.owner, now, now + micros(LEASE)).await? {
+            if let Some(lease) = store.lease(&name, owner, now, now + micros(LEASE)).await? {
                 break lease;
             }
             if now > give_up {
@@ -132,6 +137,10 @@ impl TokenKeeper {
         let provider = cloud.profile().id;
         let Some(old) = self.shared.store.tokens(connection).await? else { return Err(TokenError::NeedsReauth("no_token")) };
         let Some(refresh) = &old.refresh else { return self.lost(connection, provider, "no_refresh_token").await };
+        let store = &self.shared.store;
+        // Left by a flight that ended without an answer: the provider may have taken this refresh token already.
+        let unanswered = store.intent(connection).await?.is_some_and(|intent| intent.generation == old.generation);
+        store.put_intent(connection, Some(Intent { generation: old.generation, at: self.shared.clock.now() })).await?;
         match exchange(&self.shared, cloud, Ask::Refresh(refresh)).await {
             Ok(given) => {
                 let new = tokens(&given, Some(&old), self.shared.clock.now());
@@ -143,7 +152,13 @@ impl TokenKeeper {
                     Err(TokenError::Later("pair_replaced"))
                 }
             }
-            Err(TokenFault::Terminal(why)) => self.lost(connection, provider, why).await,
+            Err(TokenFault::Terminal(why)) => {
+                let why = if unanswered { LOST } else { why };
+                let lost = self.lost(connection, provider, why).await;
+                store.put_intent(connection, None).await?;
+                lost
+            }
+            // The intent stays: whether the provider took the token is not known.
             Err(TokenFault::Again(why)) => {
                 metrics::counter!(REFRESHES, "provider" => provider, "outcome" => "again").increment(1);
                 Err(TokenError::Later(why))
@@ -153,6 +168,9 @@ impl TokenKeeper {
 
     async fn lost(&self, connection: Uuid, provider: &'static str, why: &'static str) -> Result<Access, TokenError> {
         metrics::counter!(REFRESHES, "provider" => provider, "outcome" => "terminal").increment(1);
+        if why == LOST {
+            metrics::counter!(LOST_PAIRS, "provider" => provider).increment(1);
+        }
         events::state(&self.shared, connection, ConnectionState::NeedsReauth, State::NeedsReauth, why)
             .await
             .map_err(|_| TokenError::Later("log_unavailable"))?;
@@ -163,7 +181,12 @@ impl TokenKeeper {
 /// What is asked of the token endpoint.
 #[derive(Clone, Copy)]
 pub(crate) enum Ask<'a> {
-    Code { code: &'a str, redirect_uri: &'a str },
+    Code {
+        code: &'a str,
+        redirect_uri: &'a str,
+        /// PKCE's.
+        verifier: Option<&'a str>,
+    },
     Refresh(&'a SecretString),
 }
 
@@ -185,7 +208,7 @@ pub(crate) async fn exchange(shared: &Shared, cloud: &Cloud, ask: Ask<'_>) -> Re
         Dialect::Own => {
             let (client_id, client_secret) = (cloud.settings.client_id.as_str(), cloud.settings.client_secret.expose_secret());
             let grant = match ask {
-                Ask::Code { code, redirect_uri } => Grant::Code { code, redirect_uri, client_id, client_secret },
+                Ask::Code { code, redirect_uri, .. } => Grant::Code { code, redirect_uri, client_id, client_secret },
                 Ask::Refresh(token) => Grant::Refresh { refresh_token: token.expose_secret(), client_id, client_secret },
             };
             let form = cloud.source.token_form(&grant);
@@ -197,6 +220,16 @@ pub(crate) async fn exchange(shared: &Shared, cloud: &Cloud, ask: Ask<'_>) -> Re
             cloud.source.read_tokens(&answer.as_response())
         }
     }
+}
+
+/// Ends a grant at a provider that follows RFC 7009. True where the provider says so, or no longer knows the token.
+pub(crate) async fn revoke(shared: &Shared, cloud: &Cloud, url: &str, token: &SecretString) -> Result<bool, NoAnswer> {
+    let form = [
+        ("token", token.expose_secret().to_owned()),
+        ("client_id", cloud.settings.client_id.clone()),
+        ("client_secret", cloud.settings.client_secret.expose_secret().to_owned()),
+    ];
+    Ok(matches!(shared.http.post_form(url, &form).await?.status, 200 | 400))
 }
 
 fn token_url(cloud: &Cloud, oauth: &OAuth) -> String {
@@ -212,10 +245,13 @@ async fn standard(shared: &Shared, cloud: &Cloud, oauth: &OAuth, ask: Ask<'_>) -
         .set_token_uri(url);
     let http = Adapter(shared.http.clone());
     let answered = match ask {
-        Ask::Code { code, redirect_uri } => {
+        Ask::Code { code, redirect_uri, verifier } => {
             let redirect =
                 oauth2::RedirectUrl::new(redirect_uri.to_owned()).map_err(|_| TokenFault::Terminal("bad_redirect_uri"))?;
-            let request = client.exchange_code(oauth2::AuthorizationCode::new(code.to_owned()));
+            let mut request = client.exchange_code(oauth2::AuthorizationCode::new(code.to_owned()));
+            if let Some(verifier) = verifier {
+                request = request.set_pkce_verifier(oauth2::PkceCodeVerifier::new(verifier.to_owned()));
+            }
             request.set_redirect_uri(std::borrow::Cow::Owned(redirect)).request_async(&http).await
         }
         Ask::Refresh(token) => {

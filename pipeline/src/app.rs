@@ -29,6 +29,11 @@ impl App {
         Ok(Self { config, registry, instance })
     }
 
+    /// Microseconds since the epoch.
+    pub fn now(&self) -> i64 {
+        headwater_ingest::clock::Clock::now(&headwater_ingest::clock::System)
+    }
+
     /// A producer between topics.
     ///
     /// # Errors

@@ -160,7 +160,23 @@ impl Default for GroupSettings {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SinkSettings {
+    pub scylla: ScyllaSinkSettings,
+    pub hooks: Option<headwater_sinks::hooks::Settings>,
     pub eventhubs: Option<headwater_sinks::eventhubs::Settings>,
+}
+
+/// What the store's sink does beside writing rows.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScyllaSinkSettings {
+    /// How long after an erasure its rows are swept once more: by then every process has heard of it and ended what it was doing.
+    pub erase_settle_seconds: u64,
+}
+
+impl Default for ScyllaSinkSettings {
+    fn default() -> Self {
+        Self { erase_settle_seconds: 30 }
+    }
 }
 
 /// The reading side.
@@ -172,8 +188,17 @@ pub struct ApiSettings {
 }
 
 /// Secrets that may be given as a file's name.
-const SECRETS: &[&str] =
-    &["password", "client_secret", "connection_string", "keys", "path_secret", "authorization", "verification_code", "token"];
+const SECRETS: &[&str] = &[
+    "password",
+    "client_secret",
+    "connection_string",
+    "keys",
+    "path_secret",
+    "authorization",
+    "verification_code",
+    "token",
+    "secret",
+];
 
 /// Variables that only start with our prefix.
 const NOT_SETTINGS: &[&str] = &["CONFIG", "TEST_", "INFRA_"];

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod command;
 pub mod config;
+pub mod consent;
 #[cfg(feature = "embedded")]
 pub mod dev;
 pub mod log;

@@ -10,12 +10,14 @@ use headwater_processors::Processor;
 use headwater_schemas::topics;
 use headwater_sinks::Sink;
 use headwater_sinks::eventhubs::EventHubsSink;
+use headwater_sinks::hooks::HooksSink;
 use headwater_sinks::scylla::ScyllaSink;
 use headwater_store::Store;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::consent::{self, ConsentTable};
 use crate::log::kafka::partition;
 use crate::ops::{self, Ready};
 use crate::run::Work;
@@ -87,24 +89,15 @@ pub async fn start(app: &Arc<App>, role: Role, tasks: &mut Supervisor) -> anyhow
             fetch(app, store, tasks).await
         }
         Role::Process(processor) => {
-            process(app, processor, tasks);
+            let store = app.store().await?;
+            let consents = consent::follow(app, Some(store.clone()), tasks).await?;
+            process(app, processor, store, consents, tasks);
             Ok(())
         }
         Role::Sink(name) => {
-            let sink: Arc<dyn Sink> = match name {
-                headwater_sinks::scylla::NAME => Arc::new(ScyllaSink::new(app.store().await?)),
-                headwater_sinks::eventhubs::NAME => {
-                    let settings = app
-                        .config
-                        .sinks
-                        .eventhubs
-                        .as_ref()
-                        .context("sinks.eventhubs: expected a section with bootstrap, connection_string and topic")?;
-                    Arc::new(EventHubsSink::new(settings)?)
-                }
-                other => anyhow::bail!("sink {other} is listed but not built"),
-            };
-            deliver(app, sink, tasks);
+            let sink = sink(app, name).await?;
+            let consents = consent::follow(app, None, tasks).await?;
+            deliver(app, sink, consents, tasks);
             Ok(())
         }
         Role::Api => {
@@ -202,20 +195,45 @@ async fn schedule(
     }
 }
 
+/// A sink from its section of the configuration.
+async fn sink(app: &App, name: &str) -> anyhow::Result<Arc<dyn Sink>> {
+    let settings = &app.config.sinks;
+    Ok(match name {
+        headwater_sinks::scylla::NAME => {
+            Arc::new(ScyllaSink::new(app.store().await?, Duration::from_secs(settings.scylla.erase_settle_seconds)))
+        }
+        headwater_sinks::eventhubs::NAME => {
+            let expected = "sinks.eventhubs: expected a section with bootstrap, connection_string and topic";
+            Arc::new(EventHubsSink::new(settings.eventhubs.as_ref().context(expected)?)?)
+        }
+        headwater_sinks::hooks::NAME => {
+            let expected = "sinks.hooks: expected a section with url and secret";
+            Arc::new(HooksSink::new(settings.hooks.as_ref().context(expected)?).context("sinks.hooks")?)
+        }
+        other => anyhow::bail!("sink {other} is listed but not built"),
+    })
+}
+
 /// A processor's worker.
-pub fn process(app: &Arc<App>, processor: &'static dyn Processor, tasks: &mut Supervisor) {
+pub fn process(
+    app: &Arc<App>,
+    processor: &'static dyn Processor,
+    store: Arc<dyn Store>,
+    consents: Arc<ConsentTable>,
+    tasks: &mut Supervisor,
+) {
     let inputs = processor.inputs();
     let desk = worker::desk(app, processor.name(), &inputs);
     let names = inputs.iter().map(|(topic, member)| topic.name(&app.config.namespace, *member)).collect();
-    start_worker(app, processor.name(), names, Arc::new(Process { desk, processor }), None, tasks);
+    start_worker(app, processor.name(), names, Arc::new(Process { desk, processor, consents, store }), None, tasks);
 }
 
 /// A sink's worker.
-pub fn deliver(app: &Arc<App>, sink: Arc<dyn Sink>, tasks: &mut Supervisor) {
+pub fn deliver(app: &Arc<App>, sink: Arc<dyn Sink>, consents: Arc<ConsentTable>, tasks: &mut Supervisor) {
     let (name, inputs) = (sink.name(), sink.inputs());
     let desk = worker::desk(app, name, &inputs.iter().map(|topic| (*topic, None)).collect::<Vec<_>>());
     let names = inputs.iter().map(|topic| topic.name(&app.config.namespace, None)).collect();
-    start_worker(app, name, names, Arc::new(Deliver { desk, sink }), None, tasks);
+    start_worker(app, name, names, Arc::new(Deliver { desk, sink, consents }), None, tasks);
 }
 
 fn start_worker(

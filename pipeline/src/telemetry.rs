@@ -21,6 +21,10 @@ pub const RETRIES: &str = "headwater_batch_retries_total";
 pub const REBALANCES: &str = "headwater_rebalances_total";
 /// Types, fields and values this build does not know.
 pub const UNKNOWN: &str = "headwater_unknown_values_total";
+/// Records and readings that a person's consent, or its absence, kept from going on.
+pub const WITHHELD: &str = "headwater_withheld_records_total";
+/// Seconds from a person's decision until this process obeys it.
+pub const CONSENT_OBEYED: &str = "headwater_consent_obeyed_seconds";
 /// Seconds between a record's append and its poll.
 pub const AGE: &str = "headwater_record_age_seconds";
 
@@ -91,6 +95,12 @@ pub fn batch(worker: &'static str, taken: usize, made: usize) {
 }
 
 /// How old the newest polled record is. `at` is its timestamp in milliseconds.
+pub fn withheld(worker: &'static str, records: usize) {
+    if records > 0 {
+        metrics::counter!(WITHHELD, "worker" => worker).increment(records as u64);
+    }
+}
+
 pub fn age(group: &str, at: i64) {
     let now = jiff::Timestamp::now().as_millisecond();
     metrics::gauge!(AGE, "group" => group.to_owned()).set((now - at).max(0) as f64 / 1000.0);

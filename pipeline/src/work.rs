@@ -1,16 +1,26 @@
 //! What the loop does with a batch: a pure processor, a sink, or the fetch driver. Dead letters are ordinary outgoing records.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use headwater_ingest::Fetcher;
-use headwater_processors::{Input, Processor};
+use headwater_processors::{Input, Processor, Report};
+use headwater_schemas::consent::Decision;
+use headwater_schemas::device::Device;
 use headwater_schemas::hint::Hint;
+use headwater_schemas::observation::Observation;
+use headwater_schemas::raw::Raw;
 use headwater_schemas::reject::code;
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Outbox, Reject, Topic, wire};
 use headwater_sinks::{Incoming, Sink, Verdict};
+use headwater_store::seal::DataKey;
+use headwater_store::vault::Owner;
+use headwater_store::{Store, body};
+use uuid::Uuid;
 
+use crate::consent::ConsentTable;
 use crate::log::{Batch, Record};
 use crate::registry::{Reading, Registry, RegistryError};
 use crate::run::{Unavailable, Work};
@@ -86,6 +96,25 @@ struct Prepared<'d> {
 }
 
 impl Prepared<'_> {
+    /// Shows each record's body, in our layout, as far as there is one.
+    fn peek(&self, batch: &Batch, mut look: impl FnMut(&[u8])) {
+        let mut resolved = Vec::new();
+        for value in batch.records().filter_map(|record| record.value) {
+            let Ok((id, body)) = wire::split(value) else { continue };
+            let Some((_, reading)) = self.known.iter().find(|(known, _)| *known == id) else { continue };
+            match &**reading {
+                Reading::Ours => look(body),
+                Reading::Resolve(resolver) => {
+                    resolved.clear();
+                    if resolver.resolve(body, &mut resolved).is_ok() {
+                        look(&resolved);
+                    }
+                }
+                Reading::Never(_) => {}
+            }
+        }
+    }
+
     /// Gives each record's body, in our layout, to `take`; buries what cannot be given. Tombstones are passed over: nothing here makes any.
     fn each(&self, batch: &Batch, out: &mut Outbox, mut take: impl FnMut(&Record<'_>, &[u8], &mut Outbox) -> Result<(), Reject>) {
         let mut resolved = Vec::new();
@@ -117,16 +146,75 @@ impl Prepared<'_> {
 pub struct Process {
     pub desk: Desk,
     pub processor: &'static dyn Processor,
+    pub consents: Arc<ConsentTable>,
+    /// Holds the keys of sealed payloads.
+    pub store: Arc<dyn Store>,
+}
+
+/// The keys that a batch's sealed records name, by subject and key; `None` where the key is not there.
+type Keys = HashMap<(String, Uuid), Option<Arc<DataKey>>>;
+
+impl Process {
+    /// Looks up the keys that the batch needs, each once.
+    async fn keys(&self, batch: &Batch, prepared: &Prepared<'_>) -> Result<Keys, Unavailable> {
+        let mut keys = Keys::new();
+        if prepared.topic != &topics::RAW {
+            return Ok(keys);
+        }
+        prepared.peek(batch, |body| {
+            let Ok(raw) = Raw::decode(body) else { return };
+            if let Some(id) = raw.encryption.as_ref().and_then(body::key_id)
+                && self.decision(raw.subject_id) != Some(Decision::Erased)
+            {
+                keys.entry((raw.subject_id.to_owned(), id)).or_default();
+            }
+        });
+        for ((subject, id), key) in &mut keys {
+            let found = self.store.opening_key(&Owner::Subject(subject.clone()), *id).await;
+            *key = found.map_err(|e| Unavailable { what: "store", why: e.to_string(), retry_after: None })?;
+        }
+        Ok(keys)
+    }
+
+    fn decision(&self, subject: &str) -> Option<Decision> {
+        self.consents.terms(subject).map(|terms| terms.decision)
+    }
+
+    /// One record, unless its person's decision withholds it.
+    fn one(&self, topic: &Topic, (record, body): (&Record<'_>, &[u8]), keys: &Keys, out: &mut Outbox) -> Result<Report, Reject> {
+        let plain = Input::plain(record.position, record.key, body);
+        if topic != &topics::RAW {
+            return self.processor.process(&plain, out);
+        }
+        let raw = Raw::decode(body).map_err(|e| Reject::new(code::BAD_AVRO, e.to_string()))?;
+        let terms = self.consents.terms(raw.subject_id);
+        if terms.as_ref().is_some_and(|terms| !terms.stands(now())) {
+            return Ok(Report { withheld: 1, ..Report::default() });
+        }
+        let opened = match &raw.encryption {
+            None => None,
+            Some(sealed) => {
+                let id = body::key_id(sealed).ok_or_else(|| Reject::new(code::SEALED, "expected an algorithm of this build"))?;
+                let key = keys.get(&(raw.subject_id.to_owned(), id)).and_then(Option::as_ref);
+                let key = key.ok_or_else(|| Reject::new(code::SEALED, "expected a key that is there"))?;
+                Some(body::open(key, &raw).map_err(|e| Reject::new(code::SEALED, e.to_string()))?)
+            }
+        };
+        let payload = opened.as_ref().map(|bytes| bytes.as_slice());
+        self.processor.process(&Input { payload, terms: terms.as_deref(), ..plain }, out)
+    }
 }
 
 #[async_trait]
 impl Work for Process {
     async fn run(&self, batch: &Batch, out: &mut Outbox) -> Result<(), Unavailable> {
         let prepared = self.desk.prepare(batch).await?;
-        let mut unknown = 0;
+        let keys = self.keys(batch, &prepared).await?;
+        let (mut unknown, mut withheld) = (0, 0);
         prepared.each(batch, out, |record, body, out| {
-            let report = self.processor.process(&Input { position: record.position, key: record.key, body }, out)?;
+            let report = self.one(prepared.topic, (record, body), &keys, out)?;
             unknown += report.unknown;
+            withheld += report.withheld;
             if let Some(first) = report.problems.first() {
                 self.desk.bury(record, first, report.problems.len(), out);
             }
@@ -136,6 +224,7 @@ impl Work for Process {
         if unknown > 0 {
             metrics::counter!(telemetry::UNKNOWN, "worker" => self.desk.worker).increment(unknown as u64);
         }
+        telemetry::withheld(self.desk.worker, withheld);
         Ok(())
     }
 }
@@ -144,6 +233,30 @@ impl Work for Process {
 pub struct Deliver {
     pub desk: Desk,
     pub sink: Arc<dyn Sink>,
+    pub consents: Arc<ConsentTable>,
+}
+
+impl Deliver {
+    /// Whether the person's decision lets this record go to this sink.
+    fn may_go(&self, topic: &Topic, record: &Record<'_>, body: &[u8]) -> bool {
+        let permits = |subject: &str, data_type: Option<&str>| {
+            self.consents.terms(subject).is_none_or(|terms| {
+                terms.stands(now()) && terms.reaches(self.sink.name()) && data_type.is_none_or(|slug| terms.covers(slug))
+            })
+        };
+        if self.consents.is_empty() {
+            return true;
+        }
+        if topic == &topics::OBSERVATION {
+            // The key is the subject: most people restrict nothing, and need not be decoded to know it.
+            return match std::str::from_utf8(record.key) {
+                Ok(subject) if self.consents.terms(subject).is_none() => true,
+                _ => Observation::decode(body).map_or(true, |o| permits(o.subject_id, Some(o.data_type))),
+            };
+        }
+        // What cannot be decoded goes on, to be refused by the sink.
+        topic != &topics::DEVICE || Device::decode(body).map_or(true, |device| permits(device.subject_id, None))
+    }
 }
 
 #[async_trait]
@@ -152,16 +265,21 @@ impl Work for Deliver {
         let prepared = self.desk.prepare(batch).await?;
         // Bodies of our own layout are borrowed from the batch; only resolved ones are kept beside it.
         let mut bodies: Vec<(usize, Option<Vec<u8>>)> = Vec::with_capacity(batch.len());
-        let mut index = 0;
+        let (mut index, mut withheld) = (0, 0);
         let own: Vec<Record<'_>> = batch.records().filter(|r| r.value.is_some()).collect();
         prepared.each(batch, out, |record, body, _| {
             while own[index].position.offset != record.position.offset {
                 index += 1;
             }
+            if !self.may_go(prepared.topic, record, body) {
+                withheld += 1;
+                return Ok(());
+            }
             let framed = record.value.unwrap_or_default();
             bodies.push((index, (framed.get(wire::HEADER..) != Some(body)).then(|| body.to_vec())));
             Ok(())
         });
+        telemetry::withheld(self.desk.worker, withheld);
         let incoming: Vec<Incoming<'_>> = bodies
             .iter()
             .map(|(index, resolved)| {
@@ -189,6 +307,10 @@ impl Work for Deliver {
         telemetry::batch(self.desk.worker, batch.len(), incoming.len());
         Ok(())
     }
+}
+
+fn now() -> i64 {
+    headwater_ingest::clock::Clock::now(&headwater_ingest::clock::System)
 }
 
 /// The fetch driver: hints in, and it appends what it fetched itself, before its cursors move.

@@ -25,8 +25,15 @@ pub struct Outgoing {
     /// Index of the input record this one was made from.
     pub cause: usize,
     key: Range<usize>,
-    body: Range<usize>,
+    /// `None` for a tombstone.
+    body: Option<Range<usize>>,
     headers: Range<usize>,
+}
+
+impl Outgoing {
+    pub fn is_tombstone(&self) -> bool {
+        self.body.is_none()
+    }
 }
 
 /// Outgoing records of one batch, in order.
@@ -56,6 +63,14 @@ impl Outbox {
         self.put_with(topic, member, key, Vec::new(), write);
     }
 
+    /// Removes what stands under this key on a compacted topic.
+    pub fn put_tombstone(&mut self, topic: &'static Topic, member: Option<&'static str>, key: &[u8]) {
+        self.put(topic, member, key, |_| {});
+        if let Some(record) = self.records.last_mut() {
+            record.body = None;
+        }
+    }
+
     /// The same with headers, which never carry health data.
     pub fn put_with(
         &mut self,
@@ -76,7 +91,7 @@ impl Outbox {
             member,
             cause: self.cause,
             key: start..middle,
-            body: middle..self.bytes.len(),
+            body: Some(middle..self.bytes.len()),
             headers: first..self.headers.len(),
         });
     }
@@ -102,8 +117,9 @@ impl Outbox {
         &self.bytes[record.key.clone()]
     }
 
+    /// Empty for a tombstone.
     pub fn body(&self, record: &Outgoing) -> &[u8] {
-        &self.bytes[record.body.clone()]
+        record.body.clone().map_or(&[], |body| &self.bytes[body])
     }
 
     pub fn headers(&self, record: &Outgoing) -> &[(&'static str, String)] {

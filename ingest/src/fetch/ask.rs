@@ -35,7 +35,7 @@ pub(super) enum Got {
 impl Fetcher {
     /// Asks with a fresh token, within the limits, a few times.
     pub(super) async fn ask(&self, target: &Target<'_>, fetch: &Fetch) -> Result<Got, Stop> {
-        let (cloud, connection) = (target.cloud, target.connection);
+        let (cloud, connection) = (target.cloud, target.connection());
         let mut refused = None;
         for attempt in 0u32.. {
             self.leave(target).await?;
@@ -121,7 +121,7 @@ impl Fetcher {
     async fn leave(&self, target: &Target<'_>) -> Result<(), Stop> {
         loop {
             let now = self.shared.clock.now();
-            match target.cloud.limiter.take(target.connection.id, target.lane, now) {
+            match target.cloud.limiter.take(target.connection().id, target.lane, now) {
                 Ok(()) => return Ok(()),
                 Err(wait) if wait.how_long() <= SHORT => self.shared.clock.sleep(wait.how_long()).await,
                 Err(Wait::Rate(after)) => return Err(Stop::Later { why: "rate_limited", after: Some(after), pace: true }),
@@ -137,6 +137,6 @@ impl Fetcher {
         event: headwater_schemas::connection::State,
         why: &'static str,
     ) -> Result<(), Stop> {
-        crate::events::state(&self.shared, target.connection.id, state, event, why).await.map_err(Stop::Unavailable)
+        crate::events::state(&self.shared, target.connection().id, state, event, why).await.map_err(Stop::Unavailable)
     }
 }

@@ -1,30 +1,36 @@
 //! One connection's hints, as one piece of work.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use headwater_schemas::Outbox;
 use headwater_schemas::connection::State;
-use headwater_schemas::hint::{Change, Hint};
+use headwater_schemas::hint::{Cause, Change, Hint};
 use headwater_schemas::raw::Lane;
 use headwater_sources::profile::Stream;
 use headwater_sources::source::Window;
-use headwater_store::{Connection, ConnectionState, Cursor, Lease};
+use headwater_store::seal::DataKey;
+use headwater_store::vault::Owner;
+use headwater_store::{Connection, ConnectionState, Cursor};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::window::{Stop, Target};
 use super::{Fetcher, IDLE_HINTS};
-use crate::clock::micros;
+use crate::Unavailable;
+use crate::account::{Synced, Tally, consent, subscriptions, sync};
 use crate::cloud::Cloud;
+use crate::events::{self, Told};
 use crate::limits::backoff;
 use crate::schedule::next_poll;
 use crate::window::{aligned, trailing};
-use crate::{Unavailable, events};
 
 /// One instance at a time works on a connection: then what was seen later is newer.
 const LEASE: Duration = Duration::from_secs(300);
-const LEASE_LOOK: Duration = Duration::from_millis(200);
 const LEASE_WAIT: Duration = Duration::from_secs(20);
+/// A history that begins this much later than asked for is as good as whole.
+const SLACK: i64 = 3_600_000_000;
 /// Hints that failed this often for another reason than the provider's pace are left to the schedule.
 const ATTEMPTS: i32 = 12;
 
@@ -43,6 +49,14 @@ pub(super) struct Job {
     pub attempt: i32,
     revoked: bool,
     items: Vec<Item>,
+    /// Hints that somebody waits for.
+    syncs: Vec<Uuid>,
+}
+
+/// Who the answers are for: the subjects whose consent stands, with the keys that seal what is theirs.
+pub(super) struct People {
+    pub connection: Connection,
+    pub keys: HashMap<String, Arc<DataKey>>,
 }
 
 impl Job {
@@ -60,12 +74,16 @@ impl Job {
                     attempt: 0,
                     revoked: false,
                     items: vec![],
+                    syncs: vec![],
                 });
                 jobs.len() - 1
             });
             let job = &mut jobs[index];
             job.attempt = job.attempt.max(hint.attempt);
             job.revoked |= hint.change == Change::Revoked;
+            if hint.cause == Cause::SyncNow {
+                job.syncs.push(hint.hint_id);
+            }
             if !job.items.contains(&item) {
                 job.items.push(item);
             }
@@ -91,9 +109,10 @@ impl Fetcher {
             .await;
         }
         if connection.state != ConnectionState::Active {
+            self.keep(job, "not_active", None, &Tally::default()).await?;
             return idle("not_active");
         }
-        let Some(lease) = self.lease(connection.id).await? else {
+        let Some(lease) = self.shared.lease(&format!("fetch/{}", connection.id), LEASE, LEASE_WAIT).await? else {
             return self.put_off(job, &job.items, "busy", Duration::from_secs(10)).await;
         };
         let span = tracing::info_span!(
@@ -102,40 +121,87 @@ impl Fetcher {
             provider = connection.provider,
             lane = job.lane.as_str()
         );
-        let done = self.work(job, &connection, &cloud).instrument(span).await;
-        let _ = store.release(&lease).await;
+        let done = self.held(job, connection, &cloud).instrument(span).await;
+        let _ = self.shared.store.release(&lease).await;
         done
     }
 
-    async fn lease(&self, connection: Uuid) -> Result<Option<Lease>, Unavailable> {
-        let clock = &self.shared.clock;
-        let (name, until) = (format!("fetch/{connection}"), clock.now() + micros(LEASE_WAIT));
-        // An owner per flight: lanes of one instance exclude each other as instances do.
-        let owner = Uuid::new_v5(&self.owner, Uuid::new_v4().as_bytes());
-        loop {
-            let now = clock.now();
-            if let Some(lease) = self.shared.store.lease(&name, owner, now, now + micros(LEASE)).await? {
-                return Ok(Some(lease));
+    /// Under the connection's lease.
+    async fn held(&self, job: &Job, connection: Connection, cloud: &Cloud) -> Result<(), Unavailable> {
+        let Some(people) = self.people(connection).await? else {
+            self.keep(job, "not_active", Some("no_consent"), &Tally::default()).await?;
+            return idle("no_consent");
+        };
+        let tally = Mutex::new(Tally::default());
+        let why = self.work(job, &people, cloud, &tally).await?;
+        let (id, now) = (people.connection.id, self.shared.clock.now());
+        let tally = *tally.lock().expect("nothing panics under this lock");
+        match why {
+            Some("ended") => self.keep(job, "not_active", None, &tally).await?,
+            Some(why) => {
+                self.shared.store.set_synced(id, Some(why), now).await?;
+                self.keep(job, "later", Some(why), &tally).await?;
             }
-            if now >= until {
-                return Ok(None);
+            None => {
+                self.shared.store.set_synced(id, None, now).await?;
+                self.keep(job, "done", None, &tally).await?;
             }
-            clock.sleep(LEASE_LOOK).await;
         }
+        if job.lane == Lane::Live {
+            subscriptions::look_after(&self.shared, &self.tokens, cloud, &people.connection).await;
+        }
+        Ok(())
     }
 
-    async fn work(&self, job: &Job, connection: &Connection, cloud: &Cloud) -> Result<(), Unavailable> {
+    /// Nothing is asked for somebody who withdrew or was erased. `None` where nobody is left.
+    async fn people(&self, mut connection: Connection) -> Result<Option<People>, Unavailable> {
+        let (store, now) = (&self.shared.store, self.shared.clock.now());
+        let mut keys = HashMap::new();
+        for subject in std::mem::take(&mut connection.subjects) {
+            if !consent::in_force(&**store, &subject).await?.stands(now) {
+                continue;
+            }
+            if self.shared.settings.seal_raw {
+                let Some(key) = store.sealing_key(&Owner::Subject(subject.clone()), now).await? else { continue };
+                keys.insert(subject.clone(), key);
+            } else if !store.erasure(&subject).await?.is_empty() {
+                continue;
+            }
+            connection.subjects.push(subject);
+        }
+        Ok((!connection.subjects.is_empty()).then_some(People { connection, keys }))
+    }
+
+    async fn keep(&self, job: &Job, outcome: &str, reason: Option<&str>, tally: &Tally) -> Result<(), Unavailable> {
+        if job.syncs.is_empty() {
+            return Ok(());
+        }
+        let result =
+            Synced { outcome: outcome.to_owned(), reason: reason.map(str::to_owned), at: self.shared.clock.now(), tally: *tally };
+        sync::keep(&self.shared, &job.syncs, &result).await
+    }
+
+    /// Why something of the job was left undone, if something was.
+    async fn work(
+        &self,
+        job: &Job,
+        people: &People,
+        cloud: &Cloud,
+        tally: &Mutex<Tally>,
+    ) -> Result<Option<&'static str>, Unavailable> {
+        let connection = &people.connection;
         for (index, item) in job.items.iter().enumerate() {
-            let streams = streams(cloud, item);
+            let streams = streams(cloud, connection, item);
             for (place, stream) in streams.iter().copied().enumerate() {
-                match self.stream(job, connection, cloud, stream, item.window).await {
+                let target = Target { people, cloud, stream, lane: job.lane, tally };
+                match self.stream(&target, item.window).await {
                     Ok(()) => {}
                     Err(Stop::Unavailable(e)) => return Err(e),
-                    Err(Stop::Ended) => return Ok(()),
+                    Err(Stop::Ended) => return Ok(Some("ended")),
                     Err(Stop::Later { why, after, pace }) => {
                         if !pace && job.attempt >= ATTEMPTS {
                             tracing::warn!(provider = connection.provider, connection = %connection.id, why, "given up for now; the schedule comes back to it");
-                            return Ok(());
+                            return Ok(Some(why));
                         }
                         let mut rest = vec![Item {
                             streams: streams[place..].iter().map(|s| s.id.to_owned()).collect(),
@@ -144,7 +210,8 @@ impl Fetcher {
                         rest.extend_from_slice(&job.items[index + 1..]);
                         let attempt = u32::try_from(job.attempt).unwrap_or(0);
                         let wait = after.unwrap_or_else(|| backoff(attempt, Duration::from_secs(5), Duration::from_secs(900)));
-                        return self.put_off(job, &rest, why, wait).await;
+                        self.put_off(job, &rest, why, wait).await?;
+                        return Ok(Some(why));
                     }
                 }
             }
@@ -153,27 +220,20 @@ impl Fetcher {
                 self.shared.store.set_polled(connection.id, now, next_poll(cloud, now)).await?;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// One stream over the span of a hint, window by window; the cursor follows what was appended.
-    async fn stream(
-        &self,
-        job: &Job,
-        connection: &Connection,
-        cloud: &Cloud,
-        stream: &'static Stream,
-        span: Option<Window>,
-    ) -> Result<(), Stop> {
+    async fn stream(&self, target: &Target<'_>, span: Option<Window>) -> Result<(), Stop> {
+        let (connection, stream) = (&target.people.connection, target.stream);
         let Some(poll) = &stream.poll else { return Ok(()) };
         let (store, now) = (&self.shared.store, self.shared.clock.now());
         let cursor = store.cursor(connection.id, stream.id).await?;
         let span = span.unwrap_or_else(|| trailing(poll, cursor.map(|c| c.fetched_to), now));
-        let target = Target { connection, cloud, stream, lane: job.lane };
         // Newest first for fresh data, so that what somebody waits for does not queue behind a gap.
         let windows = aligned(poll, Window { start: span.start, end: span.end.min(now) });
         for window in windows {
-            self.window(&target, *poll, window).await?;
+            self.window(target, *poll, window).await?;
         }
         let to = span.end.min(now);
         let moved = match cursor {
@@ -190,22 +250,40 @@ impl Fetcher {
         if cursor != Some(moved) {
             store.put_cursor(connection.id, stream.id, &moved).await?;
         }
-        if job.lane == Lane::History {
-            let mut out = Outbox::default();
-            events::put(connection, State::HistoryComplete, Some(stream.id), Some(span.start), now, &mut out);
-            self.shared.outlet.append(&out).await.map_err(Unavailable::from)?;
+        if target.lane == Lane::History {
+            self.stage(target, span.start, now).await?;
         }
         Ok(())
     }
+
+    /// One stream's history is in; with the last one's, what follows is increments.
+    async fn stage(&self, target: &Target<'_>, since: i64, now: i64) -> Result<(), Unavailable> {
+        let connection = &target.people.connection;
+        let complete = Told { stream: Some(target.stream.id), since: Some(since), ..Told::state(State::HistoryComplete) };
+        let mut out = Outbox::default();
+        events::put(connection, complete, now, &mut out);
+        let cursors = self.shared.store.cursors(connection.id).await?;
+        // The first request for history was made a little after the connection.
+        let wanted = connection.created_at - target.cloud.history() + SLACK;
+        let all = streams(target.cloud, connection, &Item { streams: vec![], window: None });
+        let whole = all.iter().all(|stream| {
+            cursors.iter().any(|(name, cursor)| name == stream.id && cursor.history_from.is_some_and(|from| from <= wanted))
+        });
+        if whole {
+            events::put(connection, Told::state(State::Incremental), now, &mut out);
+        }
+        Ok(self.shared.outlet.append(&out).await?)
+    }
 }
 
-fn streams(cloud: &Cloud, item: &Item) -> Vec<&'static Stream> {
+fn streams(cloud: &Cloud, connection: &Connection, item: &Item) -> Vec<&'static Stream> {
     let wanted = &item.streams;
     cloud
         .profile()
         .streams
         .iter()
-        .filter(|s| s.poll.is_some() && (wanted.is_empty() || wanted.iter().any(|w| w == s.id)))
+        .filter(|s| s.poll.is_some() && cloud.covered(connection, s))
+        .filter(|s| wanted.is_empty() || wanted.iter().any(|w| w == s.id))
         .collect()
 }
 

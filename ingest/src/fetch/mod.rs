@@ -9,7 +9,7 @@
 
 mod ask;
 mod job;
-mod window;
+pub(crate) mod window;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::Unavailable;
 use crate::clock::micros;
-use crate::ingest::Shared;
+use crate::shared::Shared;
 use crate::tokens::TokenKeeper;
 use job::Job;
 
@@ -41,8 +41,6 @@ const LATER_ROUND: Duration = Duration::from_secs(5);
 pub struct Fetcher {
     shared: Arc<Shared>,
     tokens: Arc<TokenKeeper>,
-    /// Holds the connection leases of this instance.
-    owner: Uuid,
 }
 
 /// A hint that waits, ready to be appended again.
@@ -55,7 +53,7 @@ struct Waiting {
 
 impl Fetcher {
     pub(crate) fn new(shared: Arc<Shared>, tokens: Arc<TokenKeeper>) -> Self {
-        Self { shared, tokens, owner: Uuid::new_v4() }
+        Self { shared, tokens }
     }
 
     /// Does what the hints ask for. Hints of one connection are one job; connections are asked side by side.

@@ -1,6 +1,7 @@
 //! One window of one stream: ask, compare with what we hold, append, and only then remember.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use headwater_schemas::coverage::{Coverage, Outcome};
@@ -10,12 +11,15 @@ use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Outbox, ids};
 use headwater_sources::profile::{Poll, Stream};
 use headwater_sources::source::{self, Ask, Digest, Method, Window};
-use headwater_store::Connection;
+use headwater_store::seal::DataKey;
+use headwater_store::{Connection, body};
 use uuid::Uuid;
 
 use super::ask::Got;
+use super::job::People;
 use super::{Fetcher, WINDOWS};
 use crate::Unavailable;
+use crate::account::Tally;
 use crate::cloud::Cloud;
 use crate::held::{self, Held};
 use crate::http::Answer;
@@ -27,10 +31,21 @@ const HEADERS: &[&str] = &["date", "last-modified", "etag", "content-language"];
 
 /// What is asked for whom.
 pub(super) struct Target<'t> {
-    pub connection: &'t Connection,
+    pub people: &'t People,
     pub cloud: &'t Cloud,
     pub stream: &'static Stream,
     pub lane: Lane,
+    pub tally: &'t Mutex<Tally>,
+}
+
+impl<'t> Target<'t> {
+    pub fn connection(&self) -> &'t Connection {
+        &self.people.connection
+    }
+
+    fn count(&self, count: impl FnOnce(&mut Tally)) {
+        count(&mut self.tally.lock().expect("nothing panics under this lock"));
+    }
 }
 
 /// Why a job goes no further.
@@ -82,10 +97,25 @@ struct Compared {
     seen_before: bool,
 }
 
+impl Tally {
+    fn add(&mut self, outcome: Outcome, compared: &Compared) {
+        let counted = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        match outcome {
+            Outcome::Fetched => self.fetched += 1,
+            Outcome::Unchanged => self.unchanged += 1,
+            Outcome::Empty => self.empty += 1,
+            Outcome::Failed => self.failed += 1,
+        }
+        self.observations += counted(compared.now.values().filter(|held| !held.gone).count());
+        self.amended += counted(compared.amended.len());
+        self.withdrawn += counted(compared.gone.len());
+    }
+}
+
 impl Fetcher {
     pub(super) async fn window(&self, target: &Target<'_>, poll: Poll, window: Window) -> Result<(), Stop> {
         let store = &self.shared.store;
-        let (id, stream) = (target.connection.id, target.stream.id);
+        let (id, stream) = (target.connection().id, target.stream.id);
         let pages = self.pages(target, window).await?;
         let digest = source::digest(pages.digests.iter().map(<[u8; 16]>::as_slice));
         let known = store.digest(id, stream, window.start).await?;
@@ -93,7 +123,7 @@ impl Fetcher {
         let (mut remember, mut compared) = (false, Compared::default());
         let outcome = if pages.failed.is_some() {
             // Kept, whatever it is; not compared, because a broken answer says nothing about what it lacks.
-            self.put_raw(target, window, &pages, &compared, &mut out);
+            self.put_raw(target, window, &pages, &compared, &mut out)?;
             Outcome::Failed
         } else if known == Some(digest) {
             if pages.empty { Outcome::Empty } else { Outcome::Unchanged }
@@ -102,9 +132,9 @@ impl Fetcher {
             let before = store.held(id, stream, window.start).await?.and_then(|blob| held::decode(&blob));
             compared = compare(target, window, &pages, before, poll.reconcile);
             if !pages.empty {
-                self.put_raw(target, window, &pages, &compared, &mut out);
+                self.put_raw(target, window, &pages, &compared, &mut out)?;
             }
-            self.put_gone(target, window, &compared, &mut out);
+            self.put_gone(target, window, &compared, &mut out)?;
             if pages.empty { Outcome::Empty } else { Outcome::Fetched }
         };
         self.put_coverage(target, window, &pages, outcome, &mut out);
@@ -115,6 +145,7 @@ impl Fetcher {
             store.put_digest(id, stream, window.start, digest).await?;
         }
         metrics::counter!(WINDOWS, "provider" => target.cloud.profile().id, "outcome" => outcome.as_str()).increment(1);
+        target.count(|tally| tally.add(outcome, &compared));
         match pages.failed {
             // Not understood: the bytes are kept, and the question is asked again later.
             Some("not_understood") => Err(Stop::Later { why: "not_understood", after: None, pace: false }),
@@ -123,7 +154,7 @@ impl Fetcher {
     }
 
     async fn pages(&self, target: &Target<'_>, window: Window) -> Result<Pages, Stop> {
-        let ask = Ask { stream: target.stream, window, zone: target.connection.zone.as_deref() };
+        let ask = Ask { stream: target.stream, window, zone: target.connection().zone.as_deref() };
         let mut pages = Pages { empty: true, complete: true, ..Pages::default() };
         for first in target.cloud.source.plan(&ask) {
             let mut next = Some(first);
@@ -165,23 +196,32 @@ impl Fetcher {
         let pages = Pages { failed: Some(why), ..Pages::default() };
         self.put_coverage(target, window, &pages, Outcome::Failed, &mut out);
         metrics::counter!(WINDOWS, "provider" => target.cloud.profile().id, "outcome" => "failed").increment(1);
+        target.count(|tally| tally.failed += 1);
         Ok(self.shared.outlet.append(&out).await?)
     }
 
-    fn put_raw(&self, target: &Target<'_>, window: Window, pages: &Pages, compared: &Compared, out: &mut Outbox) {
+    fn put_raw(
+        &self,
+        target: &Target<'_>,
+        window: Window,
+        pages: &Pages,
+        compared: &Compared,
+        out: &mut Outbox,
+    ) -> Result<(), Unavailable> {
         for page in &pages.pages {
-            for subject in &target.connection.subjects {
+            for subject in &target.connection().subjects {
                 let mut raw = envelope(target, window, subject, page);
                 raw.amended.clone_from(&compared.amended);
                 // Seen before and different now: it is newer than all we said of this window, whatever times it carries.
                 raw.version_floor = (compared.seen_before && page.readable).then_some(page.fetched_at);
-                put(&raw, target, out);
+                put(raw, target, out)?;
             }
         }
+        Ok(())
     }
 
-    fn put_gone(&self, target: &Target<'_>, window: Window, compared: &Compared, out: &mut Outbox) {
-        for subject in &target.connection.subjects {
+    fn put_gone(&self, target: &Target<'_>, window: Window, compared: &Compared, out: &mut Outbox) -> Result<(), Unavailable> {
+        for subject in &target.connection().subjects {
             let gone: Vec<&Gone> = compared.gone.iter().filter(|(s, _)| s == subject).map(|(_, gone)| gone).collect();
             if gone.is_empty() {
                 continue;
@@ -201,14 +241,15 @@ impl Fetcher {
                 content_type: "application/json",
                 ..envelope(target, window, subject, &page)
             };
-            put(&raw, target, out);
+            put(raw, target, out)?;
         }
+        Ok(())
     }
 
     fn put_coverage(&self, target: &Target<'_>, window: Window, pages: &Pages, outcome: Outcome, out: &mut Outbox) {
-        for subject in &target.connection.subjects {
+        for subject in &target.connection().subjects {
             let coverage = Coverage {
-                connection_id: target.connection.id,
+                connection_id: target.connection().id,
                 provider: target.cloud.profile().id,
                 subject_id: subject,
                 stream: target.stream.id,
@@ -221,7 +262,7 @@ impl Fetcher {
                 lane: target.lane,
                 at: self.shared.clock.now(),
             };
-            let key = format!("{}|{subject}|{}|{}", target.connection.id, target.stream.id, window.start);
+            let key = format!("{}|{subject}|{}|{}", target.connection().id, target.stream.id, window.start);
             out.put(&topics::COVERAGE, None, key.as_bytes(), |bytes| coverage.encode(bytes));
         }
     }
@@ -231,7 +272,7 @@ fn envelope<'a>(target: &Target<'a>, window: Window, subject: &'a str, page: &'a
     Raw {
         raw_id: Uuid::now_v7(),
         provider: target.cloud.profile().id,
-        connection_id: target.connection.id,
+        connection_id: target.connection().id,
         subject_id: subject,
         stream: target.stream.id,
         lane: target.lane,
@@ -249,7 +290,7 @@ fn envelope<'a>(target: &Target<'a>, window: Window, subject: &'a str, page: &'a
             .filter(|(n, _)| HEADERS.contains(&n.as_str()))
             .map(|(n, v)| (n.as_str(), v.as_str()))
             .collect(),
-        time_zone: target.connection.zone.as_deref(),
+        time_zone: target.connection().zone.as_deref(),
         amended: vec![],
         version_floor: None,
         encryption: None,
@@ -257,10 +298,29 @@ fn envelope<'a>(target: &Target<'a>, window: Window, subject: &'a str, page: &'a
     }
 }
 
-fn put(raw: &Raw<'_>, target: &Target<'_>, out: &mut Outbox) {
-    out.put(&topics::RAW, Some(target.cloud.profile().id), target.connection.id.to_string().as_bytes(), |bytes| {
-        raw.encode(bytes)
-    });
+fn put(raw: Raw<'_>, target: &Target<'_>, out: &mut Outbox) -> Result<(), Unavailable> {
+    let key = target.people.keys.get(raw.subject_id);
+    put_sealed(raw, key.map(|key| &**key), target.cloud.profile().id, out)
+}
+
+/// Puts a raw record, its body sealed where there is a key.
+pub(crate) fn put_sealed(
+    raw: Raw<'_>,
+    key: Option<&DataKey>,
+    provider: &'static str,
+    out: &mut Outbox,
+) -> Result<(), Unavailable> {
+    let connection = raw.connection_id.to_string();
+    let mut write = |raw: &Raw<'_>| out.put(&topics::RAW, Some(provider), connection.as_bytes(), |bytes| raw.encode(bytes));
+    match key {
+        None => write(&raw),
+        Some(key) => {
+            let sealed = body::seal(key, &raw).map_err(|e| Unavailable { why: e.to_string() })?;
+            let id = key.id().simple().to_string();
+            write(&Raw { body: &sealed, encryption: Some(body::note(&id)), ..raw });
+        }
+    }
+    Ok(())
 }
 
 /// Compares an answer with what we held of its window.
@@ -268,14 +328,14 @@ fn compare(target: &Target<'_>, window: Window, pages: &Pages, before: Option<Ha
     let mut compared = Compared { seen_before: before.is_some(), ..Compared::default() };
     let mut before = before.unwrap_or_default();
     let mut understood = pages.complete;
-    for subject in &target.connection.subjects {
+    for subject in &target.connection().subjects {
         for page in &pages.pages {
             let raw = envelope(target, window, subject, page);
             let mut said = Normalized::default();
             // What the processor will refuse says nothing about what is missing.
             understood &= target.cloud.source.normalize(&raw, &mut said).is_ok() && said.problems.is_empty();
             for reading in &said.readings {
-                let id = ids::observation(target.connection.id, subject, reading.measure.slug, &reading.record_id);
+                let id = ids::observation(target.connection().id, subject, reading.measure.slug, &reading.record_id);
                 let held = Held::of(id, subject, reading);
                 if let Some(old) = before.remove(&id) {
                     let changed = old.gone || old.digest != held.digest;
@@ -292,8 +352,10 @@ fn compare(target: &Target<'_>, window: Window, pages: &Pages, before: Option<Ha
         if compared.now.contains_key(&id) {
             continue;
         }
-        if reconcile && understood && !old.gone {
-            for subject in target.connection.subjects.iter().filter(|s| held::subject_mark(s) == old.subject) {
+        // Of somebody who is not among them now nothing is said.
+        let somebodys = target.connection().subjects.iter().any(|s| held::subject_mark(s) == old.subject);
+        if reconcile && understood && !old.gone && somebodys {
+            for subject in target.connection().subjects.iter().filter(|s| held::subject_mark(s) == old.subject) {
                 compared
                     .gone
                     .push((subject.clone(), Gone { id, data_type: old.data_type.clone(), start: old.start, end: old.end }));

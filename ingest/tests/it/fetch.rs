@@ -68,7 +68,11 @@ async fn a_correction_is_marked_a_deletion_is_reconciled_and_nothing_is_gone_by_
         .map(|b| Raw::decode(b).expect("our own record"))
         .find(|r| r.origin == Origin::Reconcile)
         .expect("a reconcile record");
-    let rows: Vec<Gone> = serde_json::from_slice(gone.body).expect("rows");
+    let sealed = gone.encryption.as_ref().expect("raw bodies are sealed");
+    let owner = headwater_store::vault::Owner::Subject(gone.subject_id.to_owned());
+    let key = world.store.opening_key(&owner, headwater_store::body::key_id(sealed).expect("an id")).await.expect("the store");
+    let body = headwater_store::body::open(&key.expect("the subject's key"), &gone).expect("it opens");
+    let rows: Vec<Gone> = serde_json::from_slice(&body).expect("rows");
     assert_eq!((rows.len(), rows[0].id, rows[0].data_type.as_str()), (1, corrected.amended[0].id, "body-weight"));
 }
 

@@ -1,12 +1,14 @@
 //! A simulated cloud, a real SQLite store, and a log in memory that fails on command.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use headwater_ingest::account::{Begin, Callback, Finished};
 use headwater_ingest::clock::System;
 use headwater_ingest::settings::{IngestSettings, Providers};
-use headwater_ingest::{Connect, Ingest, Outlet, OutletError};
+use headwater_ingest::{Ingest, Outlet, OutletError};
 use headwater_schemas::coverage::Coverage;
 use headwater_schemas::hint::Hint;
 use headwater_schemas::topics::{self, Subject};
@@ -96,23 +98,7 @@ impl World {
         let cloud = format!("{}/google_health", simulator.url());
         let person = simulator.control().people().into_iter().find(|p| p.provider == Provider::GoogleHealth).expect("a person");
         let connected = ingest(&cloud, &cloud, store.clone(), log.clone(), IngestSettings::default());
-        let redirect = "http://127.0.0.1:1/callback";
-        let mut url: reqwest::Url =
-            connected.connector().authorize_url("google_health", "s", redirect).expect("an address").parse().expect("a URL");
-        url.query_pairs_mut().append_pair("simulate_consent", &person.user_id);
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-        let answer = http.get(url).send().await.expect("an answer");
-        let location: reqwest::Url = answer.headers()["location"].to_str().expect("text").parse().expect("a URL");
-        let code = location.query_pairs().find(|(n, _)| n == "code").expect("a code").1.into_owned();
-        let ask = Connect {
-            provider: "google_health",
-            code: &code,
-            redirect_uri: redirect,
-            subject: "person-1",
-            zone: None,
-            webhooks: None,
-        };
-        let connection = connected.connector().connect(ask).await.expect("connected");
+        let connection = connect(&connected, "google_health", &person.user_id, "person-1").await.connection;
         log.records.lock().expect("no test panics under this lock").clear();
         let api = if api.is_empty() { cloud.clone() } else { format!("{}{api}", simulator.url()) };
         let ingest = ingest(
@@ -162,6 +148,43 @@ impl World {
         (tokens.expires_at, tokens.generation) = (Some(1), tokens.generation + 1);
         assert!(self.store.put_tokens(self.connection, expected, &tokens).await.expect("the store"));
     }
+}
+
+pub const REDIRECT: &str = "http://127.0.0.1:1/callback";
+pub const SESSION: [u8; 32] = [7; 32];
+
+/// Where the provider sends the browser back to, as parameters.
+pub async fn consent(url: &str, answer: &[(&str, &str)]) -> HashMap<String, String> {
+    let mut url: reqwest::Url = url.parse().expect("a URL");
+    url.query_pairs_mut().extend_pairs(answer);
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+    let answer = http.get(url).send().await.expect("an answer");
+    let location: reqwest::Url = answer.headers()["location"].to_str().expect("text").parse().expect("a URL");
+    location.query_pairs().into_owned().collect()
+}
+
+pub fn begin<'a>(provider: &'a str, subject: &'a str) -> Begin<'a> {
+    Begin { provider, subject, session: &SESSION, redirect_uri: REDIRECT, zone: None, invitation: None, note: "note" }
+}
+
+pub fn callback<'a>(provider: &'a str, given: &'a HashMap<String, String>) -> Callback<'a> {
+    let get = |name: &str| given.get(name).map(String::as_str);
+    Callback {
+        provider,
+        state: get("state").unwrap_or_default(),
+        code: get("code"),
+        error: get("error"),
+        issuer: get("iss"),
+        session: Some(&SESSION),
+    }
+}
+
+/// The whole way of a person who says yes.
+pub async fn connect(ingest: &Ingest, provider: &str, user: &str, subject: &str) -> Finished {
+    let accounts = ingest.accounts();
+    let started = accounts.begin(begin(provider, subject)).await.expect("an address");
+    let given = consent(&started.url, &[("simulate_consent", user)]).await;
+    accounts.finish(callback(provider, &given)).await.expect("connected")
 }
 
 fn ingest(api: &str, cloud: &str, store: Arc<dyn Store>, log: Arc<Memory>, settings: IngestSettings) -> Ingest {

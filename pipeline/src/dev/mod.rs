@@ -22,7 +22,7 @@ use crate::log::kafka::{Admin, catalogue};
 use crate::ops::{self, Ready};
 use crate::registry::embedded;
 use crate::supervise::Supervisor;
-use crate::{role, telemetry};
+use crate::{consent, role, telemetry};
 
 /// Run everything in this process: embedded broker, registry, store, simulated providers, all roles.
 #[derive(Debug, Args)]
@@ -80,7 +80,7 @@ impl Dev {
         std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
         let keys = people::secrets(&data)?;
         let simulator = Simulator::start(self.simulator(&at, &keys)?).await?;
-        let text = people::config(&at.kafka, &url(&at.registry)?, &simulator.url(), &data, &keys)?;
+        let text = people::config(&at.kafka, &url(&at.registry)?, &simulator.url(), &url(&at.receive)?, &data, &keys)?;
         // For the other commands, so that they find this process: tail, topics, dead.
         let file = data.join("headwater.toml");
         std::fs::write(&file, &text)?;
@@ -110,8 +110,11 @@ impl Dev {
             .start("api", ops::serve_on(at.api, headwater_api::router(store.clone(), headwater_api::Access::Open), stop.clone()));
         role::receive(&app, store.clone(), at.receive, &mut tasks)?;
         role::fetch(&app, store.clone(), &mut tasks).await?;
-        role::process(&app, headwater_processors::by_name("normalize").context("normalize is listed")?, &mut tasks);
-        role::deliver(&app, Arc::new(ScyllaSink::new(store.clone())), &mut tasks);
+        let consents = consent::follow(&app, Some(store.clone()), &mut tasks).await?;
+        let normalize = headwater_processors::by_name("normalize").context("normalize is listed")?;
+        role::process(&app, normalize, store.clone(), consents.clone(), &mut tasks);
+        let settle = Duration::from_secs(app.config.sinks.scylla.erase_settle_seconds);
+        role::deliver(&app, Arc::new(ScyllaSink::new(store.clone(), settle)), consents, &mut tasks);
         ready.set(true);
 
         screen::banner(&screen::Links {
@@ -125,7 +128,7 @@ impl Dev {
         });
         let producer = app.producer("dev")?;
         let ingest = app.ingest(store.clone(), Arc::new(producer))?;
-        let connected = people::connect(&ingest, &simulator.control(), &simulator.url(), &receive).await?;
+        let connected = people::connect(&ingest.accounts(), &simulator.control(), &format!("{api}/connect/callback")).await?;
         screen::people(&connected, &api, &file);
         let (seen, stop_looking, looked) = (app.clone(), stop.clone(), store.clone());
         tasks.start("first look", async move { screen::first_look(&seen, &*looked, &connected, &stop_looking).await });

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use headwater_ingest::{Connect, Ingest};
+use headwater_ingest::Accounts;
+use headwater_ingest::account::{self, Begin, Callback};
 use headwater_simulator::Control;
-use headwater_sources::profile::OAuth;
 
 /// What simulator and roles share. Made anew for each store.
 pub struct Secrets {
@@ -41,11 +41,20 @@ pub fn secrets(folder: &Path) -> anyhow::Result<Secrets> {
 ///
 /// # Errors
 /// When an address cannot be put together.
-pub fn config(kafka: &str, registry: &str, simulator: &str, data: &Path, secrets: &Secrets) -> anyhow::Result<String> {
+pub fn config(
+    kafka: &str,
+    registry: &str,
+    simulator: &str,
+    receive: &str,
+    data: &Path,
+    secrets: &Secrets,
+) -> anyhow::Result<String> {
     let mut text = format!(
         "[kafka]\nbootstrap = \"{kafka}\"\n\
          [registry]\nurl = \"{registry}\"\nauto_register = true\n\
          [store]\nkeys = \"{}\"\n[store.sqlite]\npath = {:?}\n\
+         [ingest]\nwebhooks = \"{receive}/webhooks\"\n\
+         [sinks.scylla]\nerase_settle_seconds = 3\n\
          [topics]\nreplication_factor = 1\npartitions = 4\n\
          [group]\nfetch_wait_ms = 20\nsession_timeout_ms = 10000\ndrain_ms = 5000\n",
         secrets.keys,
@@ -60,6 +69,9 @@ pub fn config(kafka: &str, registry: &str, simulator: &str, data: &Path, secrets
         )?;
         if let Some(oauth) = &profile.oauth {
             write!(text, "authorize_url = \"{}\"\ntoken_url = \"{}\"\n", at(&cloud, oauth.authorize)?, at(&cloud, oauth.token)?)?;
+            if let Some(revoke) = oauth.revoke {
+                writeln!(text, "revoke_url = \"{}\"", at(&cloud, revoke)?)?;
+            }
         }
         if let Some(webhook) = &profile.webhook {
             writeln!(text, "[providers.{}.webhook]", profile.id)?;
@@ -93,19 +105,26 @@ pub struct Connected {
 ///
 /// # Errors
 /// When a simulated cloud refuses.
-pub async fn connect(ingest: &Ingest, control: &Control, simulator: &str, receive: &str) -> anyhow::Result<Vec<Connected>> {
+pub async fn connect(accounts: &Accounts, control: &Control, redirects: &str) -> anyhow::Result<Vec<Connected>> {
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-    let redirect = format!("{simulator}/callback");
+    let session = account::hash("dev", &account::secret());
     let mut connected = Vec::new();
     for (number, person) in control.people().into_iter().enumerate() {
         let provider = person.provider.name();
-        let Some(OAuth { .. }) =
-            headwater_sources::by_id(provider).filter(|s| s.profile().live()).and_then(|s| s.profile().oauth.as_ref())
-        else {
+        if !accounts.providers().iter().any(|profile| profile.id == provider) {
             continue;
+        }
+        let (subject, redirect) = (format!("person-{}", number + 1), format!("{redirects}/{provider}"));
+        let begin = Begin {
+            provider,
+            subject: &subject,
+            session: &session,
+            redirect_uri: &redirect,
+            zone: Some(&person.time_zone),
+            invitation: None,
+            note: "",
         };
-        let state = uuid::Uuid::new_v4().simple().to_string();
-        let mut url: reqwest::Url = ingest.connector().authorize_url(provider, &state, &redirect)?.parse()?;
+        let mut url: reqwest::Url = accounts.begin(begin).await?.url.parse()?;
         url.query_pairs_mut().append_pair("simulate_consent", &person.user_id);
         let answer = http.get(url).send().await?;
         let location = answer
@@ -114,19 +133,16 @@ pub async fn connect(ingest: &Ingest, control: &Control, simulator: &str, receiv
             .and_then(|l| l.to_str().ok())
             .with_context(|| format!("{provider}'s consent page gave no redirect"))?;
         let given: HashMap<String, String> = location.parse::<reqwest::Url>()?.query_pairs().into_owned().collect();
-        anyhow::ensure!(given.get("state") == Some(&state), "{provider} gave back another state");
-        let code = given.get("code").with_context(|| format!("{provider} gave no code"))?;
-        let subject = format!("person-{}", number + 1);
-        let webhooks = format!("{receive}/webhooks");
-        let ask = Connect {
+        let get = |name: &str| given.get(name).map(String::as_str);
+        let callback = Callback {
             provider,
-            code,
-            redirect_uri: &redirect,
-            subject: &subject,
-            zone: Some(&person.time_zone),
-            webhooks: Some(&webhooks),
+            state: get("state").with_context(|| format!("{provider} gave no state"))?,
+            code: get("code"),
+            error: get("error"),
+            issuer: get("iss"),
+            session: Some(&session),
         };
-        ingest.connector().connect(ask).await?;
+        accounts.finish(callback).await.map_err(|unfinished| unfinished.why)?;
         connected.push(Connected { provider: provider.to_owned(), subject, name: person.display_name, zone: person.time_zone });
     }
     Ok(connected)

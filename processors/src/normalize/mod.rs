@@ -7,6 +7,7 @@ mod device;
 mod fhir;
 mod json;
 
+use headwater_schemas::consent::Terms;
 use headwater_schemas::observation::{Method, OffsetOrigin, Status};
 use headwater_schemas::raw::{Gone, Origin, Raw};
 use headwater_schemas::reading::{Absent, Effective, Normalized, Reading, Stamp, Value};
@@ -32,11 +33,11 @@ impl Processor for Normalize {
     }
 
     fn process(&self, input: &Input<'_>, out: &mut Outbox) -> Result<Report, Reject> {
-        let raw = Raw::decode(input.body).map_err(|e| Reject::new(code::BAD_AVRO, e.to_string()))?;
-        if raw.encryption.is_some() {
-            return Err(Reject::new(code::SEALED, "expected a body opened before it comes here"));
+        let mut raw = Raw::decode(input.body).map_err(|e| Reject::new(code::BAD_AVRO, e.to_string()))?;
+        if raw.encryption.take().is_some() {
+            raw.body = input.payload.ok_or_else(|| Reject::new(code::SEALED, "expected a body opened before it comes here"))?;
         }
-        normalize(&raw, input.position, out)
+        normalize_within(&raw, input.terms, input.position, out)
     }
 }
 
@@ -45,6 +46,11 @@ impl Processor for Normalize {
 /// # Errors
 /// [`Reject`] when the provider or stream is unknown or nothing of the payload can be understood.
 pub fn normalize(raw: &Raw<'_>, position: Position<'_>, out: &mut Outbox) -> Result<Report, Reject> {
+    normalize_within(raw, None, position, out)
+}
+
+/// The same, less what the person did not agree to.
+fn normalize_within(raw: &Raw<'_>, terms: Option<&Terms>, position: Position<'_>, out: &mut Outbox) -> Result<Report, Reject> {
     let mut said = Normalized::default();
     match raw.origin {
         Origin::Reconcile => gone(raw, &mut said)?,
@@ -55,14 +61,19 @@ pub fn normalize(raw: &Raw<'_>, position: Position<'_>, out: &mut Outbox) -> Res
         }
     }
     let mut scratch = columns::Scratch::default();
+    let mut withheld = 0;
     for reading in &said.readings {
+        if terms.is_some_and(|terms| !terms.covers(reading.measure.slug)) {
+            withheld += 1;
+            continue;
+        }
         let identity = identify(raw, reading);
         scratch.observation(raw, position, reading, &identity, out);
     }
     for device in &said.devices {
         device::put(raw, device, &mut scratch, out);
     }
-    Ok(Report { unknown: said.unknown.len(), problems: said.problems })
+    Ok(Report { unknown: said.unknown.len(), problems: said.problems, withheld })
 }
 
 /// Which observation a reading is, and which of its states.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use headwater_schemas::consent::{Consent, Decision};
 use headwater_schemas::observation::Observation;
 use headwater_schemas::reject::code;
 use headwater_schemas::topics::{self, Subject as _};
@@ -127,7 +128,13 @@ impl EventHubsSink {
         Ok(Self { producer: config.create_with_context(Context)?, topic: settings.topic.clone(), format: settings.format })
     }
 
-    fn value<'a>(&self, incoming: &Incoming<'a>) -> Result<&'a [u8], Reject> {
+    /// What is sent of a record: `None` where nothing is, an empty value for a person who was erased. Its key is the subject, so that a
+    /// compacted hub drops all that it holds of the person.
+    fn value<'a>(&self, incoming: &Incoming<'a>) -> Result<Option<&'a [u8]>, Reject> {
+        if incoming.topic == &topics::CONSENT {
+            let consent = Consent::decode(incoming.body).map_err(|e| Reject::new(code::BAD_AVRO, e.to_string()))?;
+            return Ok((consent.decision == Decision::Erased).then_some(&[]));
+        }
         let value = match self.format {
             Format::Avro => incoming.framed,
             Format::FhirJson => {
@@ -137,7 +144,7 @@ impl EventHubsSink {
         if value.len() + incoming.key.len() > LIMIT {
             return Err(Reject::new(code::TOO_LARGE, format!("{} bytes, the endpoint takes at most {LIMIT}", value.len())));
         }
-        Ok(value)
+        Ok(Some(value))
     }
 
     async fn send(&self, value: &[u8], key: &[u8], passenger: Box<Passenger>) -> Result<(), Unavailable> {
@@ -145,8 +152,12 @@ impl EventHubsSink {
             Format::FhirJson => "application/fhir+json",
             Format::Avro => "avro/binary",
         };
-        let headers = OwnedHeaders::new_with_capacity(1).insert(Header { key: "content-type", value: Some(kind) });
-        let mut record = BaseRecord::with_opaque_to(&self.topic, passenger).payload(value).key(key).headers(headers);
+        let (name, kind) = if value.is_empty() { ("headwater-event", "erased") } else { ("content-type", kind) };
+        let headers = OwnedHeaders::new_with_capacity(1).insert(Header { key: name, value: Some(kind) });
+        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(&self.topic, passenger).key(key).headers(headers);
+        if !value.is_empty() {
+            record = record.payload(value);
+        }
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
@@ -166,7 +177,7 @@ impl Sink for EventHubsSink {
     }
 
     fn inputs(&self) -> &'static [&'static Topic] {
-        static INPUTS: &[&Topic] = &[&topics::OBSERVATION];
+        static INPUTS: &[&Topic] = &[&topics::OBSERVATION, &topics::CONSENT];
         INPUTS
     }
 
@@ -178,7 +189,8 @@ impl Sink for EventHubsSink {
             for (index, incoming) in batch.iter().enumerate() {
                 match self.value(incoming) {
                     Err(reject) => verdicts.push(Verdict::Rejected(reject)),
-                    Ok(value) => {
+                    Ok(None) => verdicts.push(Verdict::Written),
+                    Ok(Some(value)) => {
                         flight.left.fetch_add(1, Ordering::AcqRel);
                         let passenger = Box::new(Passenger { flight: flight.clone(), index });
                         if let Err(e) = self.send(value, incoming.key, passenger).await {

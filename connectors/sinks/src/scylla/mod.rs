@@ -1,14 +1,16 @@
-//! Observations and devices into the store: ScyllaDB or Cassandra, or the embedded one.
+//! Observations and devices into the store: ScyllaDB or Cassandra, or the embedded one. An erased person's rows are removed from it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
+use headwater_schemas::consent::{Consent, Decision};
 use headwater_schemas::device::Device;
 use headwater_schemas::observation::Observation;
 use headwater_schemas::reject::code;
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Reject, Topic};
-use headwater_store::Store;
+use headwater_store::{ErasureStep, Store};
 
 use crate::{Incoming, Sink, Unavailable, Verdict};
 
@@ -16,11 +18,53 @@ pub const NAME: &str = "scylla";
 
 pub struct ScyllaSink {
     store: Arc<dyn Store>,
+    settle: Duration,
 }
 
 impl ScyllaSink {
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+    /// `settle` is how long after an erasure its rows are swept once more: by then whoever was writing has heard of it.
+    pub fn new(store: Arc<dyn Store>, settle: Duration) -> Self {
+        Self { store, settle }
+    }
+
+    /// Removes what was written while the erasure went round, and looks that nothing is left.
+    async fn sweep(&self, consent: &Consent<'_>) -> Result<(), Unavailable> {
+        let now = jiff::Timestamp::now().as_microsecond();
+        let due = consent.at.saturating_add(i64::try_from(self.settle.as_micros()).unwrap_or(i64::MAX));
+        if now < due {
+            let rest = Duration::from_micros(u64::try_from(due - now).unwrap_or(0));
+            return Err(Unavailable { why: "an erasure settles".into(), retry_after: Some(rest + Duration::from_millis(10)) });
+        }
+        let (observations, devices) = self.store.erase_subject(consent.subject_id, now).await.map_err(unavailable)?;
+        let (left, more) = self.store.erase_subject(consent.subject_id, now).await.map_err(unavailable)?;
+        let counted = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        for (step, count, note) in [
+            ("swept", observations + devices, "rows that were written while the erasure went round"),
+            ("left", left + more, "rows after that"),
+        ] {
+            let step = ErasureStep { step: step.into(), at: now, count: counted(count), note: Some(note.into()) };
+            self.store.put_erasure(consent.subject_id, &step).await.map_err(unavailable)?;
+        }
+        if left + more > 0 {
+            return Err(Unavailable { why: "rows of an erased subject are still written".into(), retry_after: None });
+        }
+        Ok(())
+    }
+
+    async fn consents(&self, batch: &[Incoming<'_>]) -> Result<Vec<Verdict>, Unavailable> {
+        let mut verdicts = Vec::with_capacity(batch.len());
+        for incoming in batch {
+            verdicts.push(match Consent::decode(incoming.body) {
+                Ok(consent) => {
+                    if consent.decision == Decision::Erased {
+                        self.sweep(&consent).await?;
+                    }
+                    Verdict::Written
+                }
+                Err(e) => Verdict::Rejected(Reject::new(code::BAD_AVRO, e.to_string())),
+            });
+        }
+        Ok(verdicts)
     }
 }
 
@@ -30,11 +74,14 @@ impl Sink for ScyllaSink {
     }
 
     fn inputs(&self) -> &'static [&'static Topic] {
-        static INPUTS: &[&Topic] = &[&topics::OBSERVATION, &topics::DEVICE];
+        static INPUTS: &[&Topic] = &[&topics::OBSERVATION, &topics::DEVICE, &topics::CONSENT];
         INPUTS
     }
 
     fn write<'a>(&'a self, batch: &'a [Incoming<'a>]) -> BoxFuture<'a, Result<Vec<Verdict>, Unavailable>> {
+        if batch.first().is_some_and(|incoming| incoming.topic == &topics::CONSENT) {
+            return Box::pin(self.consents(batch));
+        }
         Box::pin(async move {
             let (mut observations, mut devices) = (Vec::with_capacity(batch.len()), Vec::new());
             let verdicts = batch
@@ -51,7 +98,6 @@ impl Sink for ScyllaSink {
                     }
                 })
                 .collect();
-            let unavailable = |e: headwater_store::Unavailable| Unavailable { why: e.why, retry_after: None };
             if !observations.is_empty() {
                 self.store.write_observations(&observations).await.map_err(unavailable)?;
             }
@@ -61,4 +107,8 @@ impl Sink for ScyllaSink {
             Ok(verdicts)
         })
     }
+}
+
+fn unavailable(error: headwater_store::Unavailable) -> Unavailable {
+    Unavailable { why: error.why, retry_after: None }
 }

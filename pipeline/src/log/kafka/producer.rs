@@ -108,7 +108,8 @@ impl Producer {
                 wire::frame(schema_id, &mut framed);
             }
             framed.extend_from_slice(outbox.body(record));
-            if let Err(e) = self.hand_over(&target.topic, outbox, record, &framed, &delivery, patient).await {
+            let value = (!record.is_tombstone()).then_some(framed.as_slice());
+            if let Err(e) = self.hand_over(&target.topic, outbox, record, value, &delivery, patient).await {
                 stopped = Some(e);
                 break;
             }
@@ -129,11 +130,14 @@ impl Producer {
         topic: &str,
         outbox: &Outbox,
         record: &headwater_schemas::outbox::Outgoing,
-        value: &[u8],
+        value: Option<&[u8]>,
         delivery: &Arc<Delivery>,
         patient: bool,
     ) -> Result<(), OutletError> {
-        let mut base = BaseRecord::with_opaque_to(topic, delivery.clone()).payload(value).key(outbox.key(record));
+        let mut base = BaseRecord::<[u8], [u8], _>::with_opaque_to(topic, delivery.clone()).key(outbox.key(record));
+        if let Some(value) = value {
+            base = base.payload(value);
+        }
         if !outbox.headers(record).is_empty() {
             let headers = outbox
                 .headers(record)

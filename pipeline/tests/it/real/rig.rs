@@ -1,5 +1,6 @@
 //! One pipeline of real processes around one simulated cloud.
 
+use std::collections::HashMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use headwater::app::App;
 use headwater::config::Config;
-use headwater_ingest::Connect;
+use headwater_ingest::Accounts;
+use headwater_ingest::account::{Begin, Callback};
 use headwater_simulator::{Control, People, Person, Provider, Settings, Simulator, WebhookTargets};
 use headwater_store::{ObservationQuery, Store, StoredObservation};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -213,28 +215,40 @@ impl Rig {
         Process { child, ops, log }
     }
 
-    /// Connects a person of the cloud as the dev role does.
-    pub async fn connect(&self, person: &Person, subject: &str) -> uuid::Uuid {
+    /// The accounts as a role of this process sees them.
+    pub fn accounts(&self) -> Arc<Accounts> {
         let producer = self.app.producer("test").expect("a producer");
-        let connector = self.app.ingest(self.store.clone(), Arc::new(producer)).expect("ingest").connector();
-        let redirect = "http://127.0.0.1:1/callback";
-        let mut url: reqwest::Url =
-            connector.authorize_url(person.provider.name(), "state", redirect).expect("an address").parse().expect("a URL");
+        self.app.ingest(self.store.clone(), Arc::new(producer)).expect("ingest").accounts()
+    }
+
+    /// Connects a person of the cloud who says yes to everything.
+    pub async fn connect(&self, person: &Person, subject: &str) -> uuid::Uuid {
+        let (accounts, session, redirect) = (self.accounts(), [7; 32], "http://127.0.0.1:1/callback");
+        let provider = person.provider.name();
+        let begin = Begin {
+            provider,
+            subject,
+            session: &session,
+            redirect_uri: redirect,
+            zone: Some(&person.time_zone),
+            invitation: None,
+            note: "",
+        };
+        let mut url: reqwest::Url = accounts.begin(begin).await.expect("an address").url.parse().expect("a URL");
         url.query_pairs_mut().append_pair("simulate_consent", &person.user_id);
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         let answer = http.get(url).send().await.expect("an answer");
         let location: reqwest::Url = answer.headers()["location"].to_str().expect("text").parse().expect("a URL");
-        let code = location.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned();
-        let webhooks = format!("http://{}/webhooks", self.receive);
-        let ask = Connect {
-            provider: person.provider.name(),
-            code: &code,
-            redirect_uri: redirect,
-            subject,
-            zone: Some(&person.time_zone),
-            webhooks: Some(&webhooks),
+        let given: HashMap<String, String> = location.query_pairs().into_owned().collect();
+        let callback = Callback {
+            provider,
+            state: &given["state"],
+            code: given.get("code").map(String::as_str),
+            error: None,
+            issuer: given.get("iss").map(String::as_str),
+            session: Some(&session),
         };
-        connector.connect(ask).await.expect("connected")
+        accounts.finish(callback).await.map_err(|unfinished| unfinished.why).expect("connected").connection
     }
 
     pub fn person(&self, provider: Provider) -> Person {
@@ -306,6 +320,8 @@ fn config(parts: &Parts, namespace: &str, receive: &str, simulator: &str, folder
          [listen]\nreceive = \"{receive}\"\n\
          [kafka]\nbootstrap = \"{}\"\n\
          [registry]\nurl = \"{}\"\ncache_file = \"{}\"\n\
+         [ingest]\nwebhooks = \"http://{receive}/webhooks\"\n\
+         [sinks.scylla]\nerase_settle_seconds = 2\n\
          [topics]\nreplication_factor = 1\npartitions = 4\n\
          [group]\nstatic_membership = true\nsession_timeout_ms = 10000\ndrain_ms = 5000\n\
          [store]\nkeys = \"test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"\n\
@@ -321,6 +337,7 @@ fn config(parts: &Parts, namespace: &str, receive: &str, simulator: &str, folder
     );
     for provider in ["withings", "google_health"] {
         let cloud = format!("{simulator}/{provider}");
+        let revoke = if provider == "withings" { String::new() } else { format!("revoke_url = \"{cloud}/revoke\"\n") };
         let (authorize, token, webhook) = match provider {
             "withings" => ("/oauth2_user/authorize2", "/v2/oauth2", format!("path_secret = \"{PATH_SECRET}\"")),
             _ => (
@@ -331,7 +348,7 @@ fn config(parts: &Parts, namespace: &str, receive: &str, simulator: &str, folder
         };
         text += &format!(
             "[providers.{provider}]\nclient_id = \"headwater-dev\"\nclient_secret = \"headwater-dev-secret\"\napi_url = \"{cloud}\"\n\
-             authorize_url = \"{cloud}{authorize}\"\ntoken_url = \"{cloud}{token}\"\nhistory_days = 2\n\
+             authorize_url = \"{cloud}{authorize}\"\ntoken_url = \"{cloud}{token}\"\nhistory_days = 2\n{revoke}\
              [providers.{provider}.webhook]\n{webhook}\n"
         );
     }
