@@ -1,51 +1,42 @@
-//! The reading side: observations of one person, over HTTP.
+//! The control plane and the reading side, over HTTP: who connects what, and what was observed of one person.
 //!
-//! Start at [`router`]. This crate only reads, and only from the store: it never asks a provider and never writes to the log.
+//! Start at [`router`]. `v1` is the API of platforms (JSON, bearer tokens), `connect` what a person's browser sees. This crate decides who may
+//! do what and leaves a record of it; what is done is done by `ingest`, and what is read is read from the store. It never asks a provider
+//! itself and prints no token.
 
 pub mod auth;
-mod observations;
+mod connect;
+pub mod mail;
 mod problem;
+mod settings;
+mod state;
+mod v1;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::header::AUTHORIZATION;
-use axum::middleware::{self, Next};
-use axum::response::Response;
-use axum::routing::get;
-use headwater_store::Store;
-use secrecy::{ExposeSecret as _, SecretString};
-use subtle::ConstantTimeEq as _;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
 
 use problem::Problem;
+pub use settings::{Mail, Settings, Wrong};
+pub use state::{Access, Api};
 
-/// Who may read.
-#[derive(Clone)]
-pub enum Access {
-    /// Whoever has this bearer token.
-    Token(SecretString),
-    /// Anybody who can reach the address: only for a process that serves simulated people on loopback.
-    Open,
-}
+/// Largest body of a request, in bytes.
+const BODY_LIMIT: usize = 64 * 1024;
 
-/// `GET /v1/observations` and `GET /v1/observations/latest`.
-pub fn router(store: Arc<dyn Store>, access: Access) -> Router {
-    Router::new()
-        .route("/v1/observations", get(observations::range))
-        .route("/v1/observations/latest", get(observations::latest))
+/// `/v1/…` for platforms, `/connect/…` for browsers, `/docs` for whoever writes a client.
+pub fn router(api: Arc<Api>) -> Router {
+    let platform = v1::router().layer(middleware::from_fn_with_state(api.clone(), state::guard));
+    platform
+        .merge(connect::router())
+        .merge(v1::docs())
         .fallback(async || Problem::new(404, "not found", "no such resource"))
-        .with_state(store)
-        .layer(middleware::from_fn_with_state(access, guard))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(api)
 }
 
-async fn guard(State(access): State<Access>, request: Request, next: Next) -> Result<Response, Problem> {
-    if let Access::Token(token) = &access {
-        let given = request.headers().get(AUTHORIZATION).and_then(|v| v.as_bytes().strip_prefix(b"Bearer "));
-        let same = given.is_some_and(|given| bool::from(given.ct_eq(token.expose_secret().as_bytes())));
-        if !same {
-            return Err(Problem::new(401, "unauthorized", "expected a bearer token"));
-        }
-    }
-    Ok(next.run(request).await)
+/// The description of the API in OpenAPI 3.1.
+pub fn openapi() -> String {
+    v1::openapi()
 }

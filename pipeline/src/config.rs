@@ -38,7 +38,7 @@ pub struct Config {
     #[serde(default)]
     pub sinks: SinkSettings,
     #[serde(default)]
-    pub api: ApiSettings,
+    pub api: headwater_api::Settings,
 }
 
 fn namespace() -> String {
@@ -179,14 +179,6 @@ impl Default for ScyllaSinkSettings {
     }
 }
 
-/// The reading side.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ApiSettings {
-    /// Whoever has it may read. The `api` role does not start without.
-    pub token: Option<SecretString>,
-}
-
 /// Secrets that may be given as a file's name.
 const SECRETS: &[&str] = &[
     "password",
@@ -260,6 +252,7 @@ impl Config {
         for provider in self.providers.keys() {
             anyhow::ensure!(headwater_sources::by_id(provider).is_some(), "providers.{provider}: expected one of {}", known());
         }
+        self.api.validate().map_err(|e| anyhow::anyhow!("{e}"))?;
         headwater_ingest::settings::validate(&self.ingest, &self.providers).map_err(|e| anyhow::anyhow!("{e}"))
     }
 }

@@ -5,6 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
+use headwater_api::Api;
+use headwater_api::auth::{Clock, Verifier};
+use headwater_api::mail::Mailer;
 use headwater_ingest::Outlet;
 use headwater_processors::Processor;
 use headwater_schemas::topics;
@@ -101,12 +105,14 @@ pub async fn start(app: &Arc<App>, role: Role, tasks: &mut Supervisor) -> anyhow
             Ok(())
         }
         Role::Api => {
-            let token =
-                app.config.api.token.clone().context("api.token: expected a token, observations are not served to everybody")?;
-            let router = headwater_api::router(app.store().await?, headwater_api::Access::Token(token));
+            let settings = &app.config.api;
+            anyhow::ensure!(
+                settings.token.is_some() || settings.auth.is_some(),
+                "api: expected [api.auth] or api.token, nothing is served to everybody"
+            );
+            let store = app.store().await?;
             let listener = ops::bind(&app.config.listen.api).await?;
-            tasks.start("api", ops::serve_on(listener, router, tasks.stop()));
-            Ok(())
+            api(app, store, access(settings)?, listener, Router::new(), tasks)
         }
         Role::Simulator => {
             let bind = app.config.listen.simulator.parse().context("listen.simulator: expected address:port")?;
@@ -139,6 +145,37 @@ pub fn receive(
     let (router, stop) = (ingest.receive_router(), tasks.stop());
     tasks.start("receive", async move {
         ops::serve_on(listener, router, stop).await?;
+        tokio::task::block_in_place(|| producer.flush(Duration::from_secs(5)));
+        Ok(())
+    });
+    Ok(())
+}
+
+/// Who is let in by these settings.
+fn access(settings: &headwater_api::Settings) -> anyhow::Result<headwater_api::Access> {
+    let verifier = settings.auth.clone().map(|auth| Verifier::new(auth, Clock::system())).transpose().context("api.auth")?;
+    Ok(headwater_api::Access { token: settings.token.clone(), verifier: verifier.map(Arc::new) })
+}
+
+/// The API on a listener that is bound already, with further routes beside it.
+///
+/// # Errors
+/// When the producer or the mailer cannot be made.
+pub fn api(
+    app: &Arc<App>,
+    store: Arc<dyn Store>,
+    access: headwater_api::Access,
+    listener: tokio::net::TcpListener,
+    beside: Router,
+    tasks: &mut Supervisor,
+) -> anyhow::Result<()> {
+    let producer = app.producer_with("api", DOOR_LINGER)?;
+    let accounts = app.ingest(store.clone(), Arc::new(producer.clone()))?.accounts();
+    let settings = app.config.api.clone();
+    let mailer = settings.mail.as_ref().map(Mailer::new).transpose().map_err(|why| anyhow::anyhow!(why))?;
+    let (router, stop) = (headwater_api::router(Arc::new(Api { store, accounts, settings, access, mailer })), tasks.stop());
+    tasks.start("api", async move {
+        ops::serve_on(listener, router.merge(beside), stop).await?;
         tokio::task::block_in_place(|| producer.flush(Duration::from_secs(5)));
         Ok(())
     });

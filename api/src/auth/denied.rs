@@ -1,6 +1,6 @@
 //! Refusals: one closed word each for the operators, next to nothing for the caller.
 
-use axum::http::{HeaderValue, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use crate::problem::Problem;
@@ -77,19 +77,25 @@ impl Denied {
     }
 }
 
-/// RFC 6750, 3: a call without a token is not told of an error, every bad token is told the same.
-impl IntoResponse for Denied {
-    fn into_response(self) -> Response {
+impl Denied {
+    /// RFC 6750, 3: a call without a token is not told of an error, every bad token is told the same.
+    pub(crate) fn problem(self) -> Problem {
         let (title, detail, challenge) = match (self.status, self.code) {
             (403, _) => ("forbidden", "not allowed for this token", Some("Bearer error=\"insufficient_scope\"")),
             (503, _) => ("unavailable", "try again later", None),
             (_, "no_token") => ("unauthorized", "expected a bearer token", Some("Bearer")),
             _ => ("unauthorized", "expected a bearer token", Some("Bearer error=\"invalid_token\"")),
         };
-        let mut response = Problem::new(self.status, title, detail).into_response();
-        if let Some(challenge) = challenge {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        let problem = Problem::new(self.status, title, detail);
+        match challenge {
+            Some(challenge) => problem.with(header::WWW_AUTHENTICATE, challenge),
+            None => problem,
         }
-        response
+    }
+}
+
+impl IntoResponse for Denied {
+    fn into_response(self) -> Response {
+        self.problem().into_response()
     }
 }

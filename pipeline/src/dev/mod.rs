@@ -4,6 +4,7 @@
 mod broker;
 mod people;
 mod screen;
+mod tokens;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -80,7 +81,11 @@ impl Dev {
         std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
         let keys = people::secrets(&data)?;
         let simulator = Simulator::start(self.simulator(&at, &keys)?).await?;
-        let text = people::config(&at.kafka, &url(&at.registry)?, &simulator.url(), &url(&at.receive)?, &data, &keys)?;
+        let (receive, api, registry) = (url(&at.receive)?, url(&at.api)?, url(&at.registry)?);
+        let places =
+            people::Places { kafka: &at.kafka, registry: &registry, simulator: &simulator.url(), receive: &receive, api: &api };
+        let text = people::config(&places, &data, &keys)?;
+        std::fs::create_dir_all(data.join("mail"))?;
         // For the other commands, so that they find this process: tail, topics, dead.
         let file = data.join("headwater.toml");
         std::fs::write(&file, &text)?;
@@ -104,10 +109,8 @@ impl Dev {
         store.migrate().await?;
         let ready = Ready::default();
         tasks.start("ops", ops::serve_on(at.ops, ops::router(telemetry.metrics.clone(), ready.clone()), stop.clone()));
-        let api = url(&at.api)?;
-        let (receive, registry) = (url(&at.receive)?, app.config.registry.url.clone());
-        tasks
-            .start("api", ops::serve_on(at.api, headwater_api::router(store.clone(), headwater_api::Access::Open), stop.clone()));
+        let (access, dev_routes) = tokens::issuer(&api, app.config.api.token.clone());
+        role::api(&app, store.clone(), access, at.api, dev_routes, &mut tasks)?;
         role::receive(&app, store.clone(), at.receive, &mut tasks)?;
         role::fetch(&app, store.clone(), &mut tasks).await?;
         let consents = consent::follow(&app, Some(store.clone()), &mut tasks).await?;
@@ -125,11 +128,12 @@ impl Dev {
             simulator: &simulator.url(),
             data: &data,
             kept: self.data.is_some(),
+            token: &keys.token,
         });
         let producer = app.producer("dev")?;
         let ingest = app.ingest(store.clone(), Arc::new(producer))?;
         let connected = people::connect(&ingest.accounts(), &simulator.control(), &format!("{api}/connect/callback")).await?;
-        screen::people(&connected, &api, &file);
+        screen::people(&connected, &api, &keys.token, &file);
         let (seen, stop_looking, looked) = (app.clone(), stop.clone(), store.clone());
         tasks.start("first look", async move { screen::first_look(&seen, &*looked, &connected, &stop_looking).await });
         let (metrics, control, shown) = (telemetry.metrics.clone(), simulator.control(), store.clone());

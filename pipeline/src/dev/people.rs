@@ -14,6 +14,8 @@ pub struct Secrets {
     pub path: String,
     pub authorization: String,
     pub keys: String,
+    /// Bearer token of the API.
+    pub token: String,
 }
 
 /// Reads the secrets of this folder, or makes them.
@@ -28,37 +30,44 @@ pub fn secrets(folder: &Path) -> anyhow::Result<Secrets> {
         let word = || uuid::Uuid::new_v4().simple().to_string();
         std::io::Write::write_all(
             &mut made,
-            format!("{}\n{}\n{}\n", word(), word(), crate::command::store::new_key("dev")).as_bytes(),
+            format!("{}\n{}\n{}\n{}\n", word(), word(), crate::command::store::new_key("dev"), word()).as_bytes(),
         )?;
     }
     let text = std::fs::read_to_string(&file)?;
     let mut lines = text.lines().map(str::to_owned);
     let mut line = || lines.next().with_context(|| format!("{} is damaged: delete it and the store beside it", file.display()));
-    Ok(Secrets { path: line()?, authorization: format!("Bearer {}", line()?), keys: line()? })
+    Ok(Secrets { path: line()?, authorization: format!("Bearer {}", line()?), keys: line()?, token: line()? })
+}
+
+/// Where the parts are, as addresses.
+pub struct Places<'a> {
+    pub kafka: &'a str,
+    pub registry: &'a str,
+    pub simulator: &'a str,
+    pub receive: &'a str,
+    pub api: &'a str,
 }
 
 /// The configuration of the roles: the embedded parts, and each live provider at the simulator.
 ///
 /// # Errors
 /// When an address cannot be put together.
-pub fn config(
-    kafka: &str,
-    registry: &str,
-    simulator: &str,
-    receive: &str,
-    data: &Path,
-    secrets: &Secrets,
-) -> anyhow::Result<String> {
+pub fn config(places: &Places<'_>, data: &Path, secrets: &Secrets) -> anyhow::Result<String> {
+    let Places { kafka, registry, simulator, receive, api } = places;
     let mut text = format!(
         "[kafka]\nbootstrap = \"{kafka}\"\n\
          [registry]\nurl = \"{registry}\"\nauto_register = true\n\
          [store]\nkeys = \"{}\"\n[store.sqlite]\npath = {:?}\n\
+         [api]\ntoken = \"{}\"\npublic_url = \"{api}\"\nname = \"Headwater dev\"\n\
+         [api.mail]\nfrom = \"Headwater dev <dev@localhost>\"\nfolder = {:?}\n\
          [ingest]\nwebhooks = \"{receive}/webhooks\"\n\
          [sinks.scylla]\nerase_settle_seconds = 3\n\
          [topics]\nreplication_factor = 1\npartitions = 4\n\
          [group]\nfetch_wait_ms = 20\nsession_timeout_ms = 10000\ndrain_ms = 5000\n",
         secrets.keys,
         data.join("headwater.db"),
+        secrets.token,
+        data.join("mail"),
     );
     for source in headwater_sources::ALL.iter().filter(|s| s.profile().live()) {
         let (profile, cloud) = (source.profile(), format!("{simulator}/{}", source.profile().id));

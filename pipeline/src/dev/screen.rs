@@ -26,6 +26,7 @@ pub struct Links<'a> {
     pub simulator: &'a str,
     pub data: &'a Path,
     pub kept: bool,
+    pub token: &'a str,
 }
 
 pub fn banner(links: &Links<'_>) {
@@ -33,7 +34,7 @@ pub fn banner(links: &Links<'_>) {
     println!(
         "The embedded broker is one node in memory: no replication, no access control, no transactions. Production is real Kafka.\n"
     );
-    println!("  observations  {}/v1/observations?subject=person-1&type=steps", links.api);
+    println!("  api           {}/docs   to browse; bearer token {}", links.api, links.token);
     println!("  clouds        {}   simulated providers, people and faults", links.simulator);
     println!("  webhooks      {}/webhooks/<provider>", links.receive);
     println!("  kafka         {}", links.kafka);
@@ -42,12 +43,17 @@ pub fn banner(links: &Links<'_>) {
     println!("  store         {} ({how})\n", links.data.display());
 }
 
-pub fn people(people: &[Connected], api: &str, config: &Path) {
+pub fn people(people: &[Connected], api: &str, token: &str, config: &Path) {
     println!("Connected:");
     for person in people {
         println!("  {:9} {:14} {:20} {}", person.subject, person.provider, person.zone, person.name);
     }
-    println!("\nThe store:  curl '{api}/v1/observations/latest?subject=person-1'");
+    println!("\nThe store:  curl -H 'Authorization: Bearer {token}' '{api}/v1/observations/latest?subject=person-1'");
+    println!("A person's page, to connect and disconnect in a browser:");
+    println!(
+        "            curl -X POST -H 'Authorization: Bearer {token}' --json '{{\"subject\": \"person-1\"}}' {api}/v1/account-links"
+    );
+    println!("A JWT as an identity provider would give it:  curl '{api}/dev/token?subject=person-1'");
     println!("The stream: target/debug/headwater tail --config {} --from-beginning", config.display());
     println!("Ctrl-C drains and ends.\n");
 }

@@ -98,6 +98,8 @@ pub struct Rig {
     pub parts: Parts,
     pub namespace: String,
     pub receive: String,
+    /// Of the `api` role.
+    pub api: String,
     pub folder: tempfile::TempDir,
     pub simulator: Option<Simulator>,
     pub store: Arc<dyn Store>,
@@ -107,6 +109,7 @@ pub struct Rig {
 pub const PATH_SECRET: &str = "an-unguessable-segment";
 pub const AUTHORIZATION: &str = "Bearer told-to-the-provider";
 pub const HUB: &str = "hub";
+pub const API_TOKEN: &str = "a-static-bearer-token";
 
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
@@ -141,6 +144,7 @@ impl Rig {
         let namespace = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..10]);
         let folder = tempfile::tempdir().expect("a folder");
         let receive = format!("127.0.0.1:{}", free_port());
+        let api = format!("127.0.0.1:{}", free_port());
         let simulator = if cloud {
             let settings = Settings {
                 people: People { withings: 1, google_health: 1 },
@@ -153,10 +157,10 @@ impl Rig {
             None
         };
         let url = simulator.as_ref().map_or_else(|| "http://127.0.0.1:1".to_owned(), Simulator::url);
-        let text = config(&parts, &namespace, &receive, &url, folder.path()) + more;
+        let text = config(&parts, &namespace, (&receive, &api), &url, folder.path()) + more;
         std::fs::write(folder.path().join("headwater.toml"), &text).expect("a writable folder");
         let app = Arc::new(App::new(Config::parse(&text).expect("a good configuration")).expect("an app"));
-        let rig = Self { store: app.store().await.expect("a store"), parts, namespace, receive, folder, simulator, app };
+        let rig = Self { store: app.store().await.expect("a store"), parts, namespace, receive, api, folder, simulator, app };
         for arguments in [&["topics", "apply"][..], &["schemas", "register"], &["store", "migrate"]] {
             let done = rig.command(arguments);
             assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
@@ -314,10 +318,11 @@ fn values(config: &mut ClientConfig, topic: &str) -> Vec<Vec<u8>> {
     values
 }
 
-fn config(parts: &Parts, namespace: &str, receive: &str, simulator: &str, folder: &Path) -> String {
+fn config(parts: &Parts, namespace: &str, (receive, api): (&str, &str), simulator: &str, folder: &Path) -> String {
     let mut text = format!(
         "namespace = \"{namespace}\"\ninstance = \"one\"\n\
-         [listen]\nreceive = \"{receive}\"\n\
+         [listen]\nreceive = \"{receive}\"\napi = \"{api}\"\n\
+         [api]\ntoken = \"{API_TOKEN}\"\npublic_url = \"http://{api}\"\nname = \"Example Clinic\"\nreturn_urls = [\"http://127.0.0.1:1/back\"]\n\
          [kafka]\nbootstrap = \"{}\"\n\
          [registry]\nurl = \"{}\"\ncache_file = \"{}\"\n\
          [ingest]\nwebhooks = \"http://{receive}/webhooks\"\n\

@@ -2,24 +2,28 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::{Extension, Json};
 use headwater_schemas::codes;
-use headwater_store::{ObservationQuery, Store, StoredObservation};
+use headwater_store::{ObservationQuery, StoredObservation};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::{query, subject_id, time};
+use crate::auth::{Action, Caller};
 use crate::problem::Problem;
+use crate::state::{Act, Api};
 
 const PAGE: usize = 100;
 const PAGE_MAX: usize = 1000;
 /// How far back the newest of a type is looked for.
 const MONTHS: u32 = 24;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct Range {
     subject: String,
@@ -34,7 +38,7 @@ pub struct Range {
     after: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Page {
     observations: Vec<Item>,
     /// Pass it as `after` for the next page; absent on the last one.
@@ -42,8 +46,8 @@ pub struct Page {
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Item {
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Item {
     id: Uuid,
     #[serde(rename = "type")]
     data_type: String,
@@ -56,18 +60,26 @@ struct Item {
     value: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unit: Option<String>,
+    /// The FHIR R4 resource.
+    #[schema(value_type = Object)]
     resource: Box<RawValue>,
 }
 
+/// Observations of one type, newest first
+#[utoipa::path(get, path = "/v1/observations", tag = "observations", params(Range),
+    responses((status = 200, body = Page), (status = 400), (status = 403)))]
 pub async fn range(
-    State(store): State<Arc<dyn Store>>,
-    query: Result<Query<Range>, QueryRejection>,
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    given: Result<Query<Range>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(range) = query.map_err(|e| Problem::new(400, "bad parameter", e.body_text()))?;
+    let range = query(given)?;
+    subject_id(&range.subject)?;
+    api.allow(&caller, Action::ReadObservations, "read_observations", &range.subject).await?;
     if codes::by_slug(&range.data_type).is_none() {
         return Err(Problem::parameter("type", "a data type of `headwater streams`"));
     }
-    let query = ObservationQuery {
+    let asked = ObservationQuery {
         subject_id: range.subject,
         data_type: range.data_type,
         from: instant("from", range.from.as_deref())?.unwrap_or(0),
@@ -75,12 +87,14 @@ pub async fn range(
         limit: range.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX),
         after: range.after.as_deref().map(after).transpose()?,
     };
-    let page = store.observations(&query).await.map_err(unavailable)?;
+    let page = api.store.observations(&asked).await?;
+    let (subject, detail) = (Some(asked.subject_id.as_str()), Some(asked.data_type.as_str()));
+    api.done(Act { actor: &caller.actor, action: "read_observations", subject, connection: None, detail }).await?;
     let next = page.next.map(|(start, id)| format!("{start}.{}", id.simple()));
     Ok(Json(Page { observations: page.rows.into_iter().map(item).collect::<Result<_, _>>()?, next }))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct Latest {
     subject: String,
@@ -89,11 +103,17 @@ pub struct Latest {
     data_types: Option<String>,
 }
 
+/// The newest observation of each type
+#[utoipa::path(get, path = "/v1/observations/latest", tag = "observations", params(Latest),
+    responses((status = 200, body = Page), (status = 400), (status = 403)))]
 pub async fn latest(
-    State(store): State<Arc<dyn Store>>,
-    query: Result<Query<Latest>, QueryRejection>,
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    given: Result<Query<Latest>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(latest) = query.map_err(|e| Problem::new(400, "bad parameter", e.body_text()))?;
+    let latest = query(given)?;
+    subject_id(&latest.subject)?;
+    api.allow(&caller, Action::ReadObservations, "read_observations", &latest.subject).await?;
     let types: Vec<&str> = match &latest.data_types {
         Some(list) => list
             .split(',')
@@ -105,7 +125,9 @@ pub async fn latest(
             .collect::<Result<_, _>>()?,
         None => codes::ALL.iter().map(|m| m.slug).collect(),
     };
-    let rows = store.latest(&latest.subject, &types, Timestamp::now().as_microsecond(), MONTHS).await.map_err(unavailable)?;
+    let rows = api.store.latest(&latest.subject, &types, api.accounts.now(), MONTHS).await?;
+    let (subject, detail) = (Some(latest.subject.as_str()), latest.data_types.as_deref());
+    api.done(Act { actor: &caller.actor, action: "read_observations", subject, connection: None, detail }).await?;
     Ok(Json(Page { observations: rows.into_iter().map(item).collect::<Result<_, _>>()?, next: None }))
 }
 
@@ -117,16 +139,12 @@ fn item(row: StoredObservation) -> Result<Item, Problem> {
         data_type: row.data_type,
         provider: row.provider,
         status: row.status,
-        start: text(row.start),
-        end: row.end.map(text),
+        start: time(row.start),
+        end: row.end.map(time),
         value: row.value_text,
         unit: row.unit,
         resource,
     })
-}
-
-fn text(micros: i64) -> String {
-    Timestamp::from_microsecond(micros).map(|t| t.to_string()).unwrap_or_default()
 }
 
 fn instant(name: &str, text: Option<&str>) -> Result<Option<i64>, Problem> {
@@ -144,10 +162,4 @@ fn after(text: &str) -> Result<(i64, Uuid), Problem> {
         Some((start.parse().ok()?, Uuid::try_parse(id).ok()?))
     };
     parse().ok_or_else(|| Problem::parameter("after", "the `next` of the page before"))
-}
-
-/// Why is in the operators' log; the caller learns only that it is not its fault.
-fn unavailable(error: headwater_store::Unavailable) -> Problem {
-    tracing::warn!("{error}");
-    Problem::new(503, "store unavailable", "try again later")
 }

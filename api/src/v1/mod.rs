@@ -1,0 +1,131 @@
+//! The API of platforms: JSON over bearer tokens.
+
+pub(crate) mod connections;
+mod invitations;
+mod observations;
+mod providers;
+mod subjects;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{delete, get, post};
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::problem::Problem;
+use crate::state::Api;
+
+pub(crate) fn router() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/v1/providers", get(providers::list))
+        .route("/v1/connections", get(connections::list).post(connections::begin))
+        .route("/v1/connections/{id}", get(connections::one).delete(connections::disconnect))
+        .route("/v1/connections/{id}/sync", post(connections::sync))
+        .route("/v1/connections/{id}/deactivate", post(connections::deactivate))
+        .route("/v1/connections/{id}/reactivate", post(connections::reactivate))
+        .route("/v1/account-links", post(invitations::account_link))
+        .route("/v1/invitations", post(invitations::invite))
+        .route("/v1/subjects", post(subjects::create))
+        .route("/v1/subjects/{subject}", delete(subjects::erase))
+        .route("/v1/subjects/{subject}/erasure", get(subjects::erasure))
+        .route("/v1/subjects/{subject}/consent", get(subjects::consent).put(subjects::agree))
+        .route("/v1/observations", get(observations::range))
+        .route("/v1/observations/latest", get(observations::latest))
+}
+
+/// The description, and a page to browse it.
+pub(crate) fn docs() -> Router<Arc<Api>> {
+    Router::new().merge(SwaggerUi::new("/docs").url("/openapi.json", Description::openapi()))
+}
+
+pub(crate) fn openapi() -> String {
+    Description::openapi().to_pretty_json().unwrap_or_default()
+}
+
+/// Connections of wearable accounts, consent, and observations of one person.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Headwater", license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    paths(
+        providers::list,
+        connections::list,
+        connections::begin,
+        connections::one,
+        connections::disconnect,
+        connections::sync,
+        connections::deactivate,
+        connections::reactivate,
+        invitations::account_link,
+        invitations::invite,
+        subjects::create,
+        subjects::erase,
+        subjects::erasure,
+        subjects::consent,
+        subjects::agree,
+        observations::range,
+        observations::latest,
+    ),
+    components(schemas(ProblemDocument)),
+    modifiers(&Bearer),
+    security(("bearer" = []))
+)]
+struct Description;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        if let Some(components) = &mut openapi.components {
+            components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        }
+    }
+}
+
+/// An error (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[allow(dead_code, reason = "describes what `Problem` writes")]
+struct ProblemDocument {
+    r#type: String,
+    title: String,
+    status: u16,
+    detail: String,
+}
+
+/// A subject as a platform may name one: by the id it has here, or by who the person is elsewhere.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExternalIdentity {
+    /// A URI, as in FHIR's Identifier.
+    #[schema(example = "https://clinic.example/mrn")]
+    system: String,
+    value: String,
+}
+
+/// Ids are bounded words, so that they can stand in keys, paths and headers.
+pub(crate) fn subject_id(text: &str) -> Result<&str, Problem> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':' | b'@');
+    if (1..=128).contains(&text.len()) && text.bytes().all(good) {
+        Ok(text)
+    } else {
+        Err(Problem::parameter("subject", "1 to 128 letters, digits, - . _ : @"))
+    }
+}
+
+/// RFC 3339.
+pub(crate) fn time(micros: i64) -> String {
+    jiff::Timestamp::from_microsecond(micros).map(|t| t.to_string()).unwrap_or_default()
+}
+
+/// A request's body, or what is wrong with it.
+pub(crate) fn body<T>(given: Result<axum::Json<T>, axum::extract::rejection::JsonRejection>) -> Result<T, Problem> {
+    given.map(|axum::Json(value)| value).map_err(|e| Problem::new(e.status().as_u16(), "bad body", e.body_text()))
+}
+
+/// A request's query, or what is wrong with it.
+pub(crate) fn query<T>(given: Result<axum::extract::Query<T>, axum::extract::rejection::QueryRejection>) -> Result<T, Problem> {
+    given.map(|axum::extract::Query(value)| value).map_err(|e| Problem::new(400, "bad parameter", e.body_text()))
+}
