@@ -1,5 +1,6 @@
 //! Door, driver and tokens, against a simulated cloud and a real store.
 
+mod accounts;
 mod door;
 mod fetch;
 mod support;

@@ -190,7 +190,7 @@ pub async fn connect(ingest: &Ingest, provider: &str, user: &str, subject: &str)
 fn ingest(api: &str, cloud: &str, store: Arc<dyn Store>, log: Arc<Memory>, settings: IngestSettings) -> Ingest {
     let providers: Providers = serde_json::from_value(serde_json::json!({ "google_health": {
         "client_id": "headwater-dev", "client_secret": "headwater-dev-secret", "api_url": api,
-        "authorize_url": format!("{cloud}/o/oauth2/v2/auth"), "token_url": format!("{cloud}/token"),
+        "authorize_url": format!("{cloud}/o/oauth2/v2/auth"), "token_url": format!("{cloud}/token"), "revoke_url": format!("{cloud}/revoke"),
         "webhook": { "authorization": AUTHORIZATION, "keyset_url": format!("{cloud}/webhooks_public_keyset.json") },
     }}))
     .expect("settings");
