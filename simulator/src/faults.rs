@@ -117,6 +117,54 @@ pub(crate) struct Gate {
 const BODY_LIMIT: usize = 1 << 20;
 
 pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let canary = gate.world.settings.canary.clone();
+    let answer = through(gate, request, next).await;
+    match canary {
+        Some(word) => marked(answer, &word).await,
+        None => answer,
+    }
+}
+
+/// The word in whatever a cloud says: as an unknown field of its data, and in its words about errors.
+async fn marked(answer: Response, word: &str) -> Response {
+    let (mut parts, body) = answer.into_parts();
+    let Ok(bytes) = to_bytes(body, usize::MAX).await else { return plain(500, "the answer broke off") };
+    let changed = match serde_json::from_slice::<serde_json::Value>(&bytes) {
+        Ok(mut value) => {
+            mark(&mut value, word);
+            value.to_string().into_bytes()
+        }
+        Err(_) if parts.status.is_success() || parts.status.is_redirection() => bytes.to_vec(),
+        Err(_) => [&bytes[..], b" ", word.as_bytes()].concat(),
+    };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(changed))
+}
+
+fn mark(value: &mut serde_json::Value, word: &str) {
+    let serde_json::Value::Object(fields) = value else { return };
+    // A key set is public, and read by strict readers.
+    if fields.contains_key("primaryKeyId") {
+        return;
+    }
+    for (name, field) in fields.iter_mut() {
+        match field {
+            serde_json::Value::String(text) if matches!(name.as_str(), "error_description" | "message") => {
+                text.push(' ');
+                text.push_str(word);
+            }
+            serde_json::Value::String(text) if name == "error" && text.contains(' ') => {
+                text.push(' ');
+                text.push_str(word);
+            }
+            serde_json::Value::Object(_) if matches!(name.as_str(), "error" | "body") => mark(field, word),
+            _ => {}
+        }
+    }
+    fields.insert("note".to_owned(), word.into());
+}
+
+async fn through(gate: Gate, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
         return plain(413, "the body is too large");

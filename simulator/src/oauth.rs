@@ -48,6 +48,8 @@ pub(crate) enum Refused {
 #[derive(Debug)]
 pub(crate) struct Grants {
     seed: u64,
+    /// Stands at the front of every code and token.
+    prefix: String,
     issued: u64,
     codes: HashMap<String, Code>,
     access: HashMap<String, Access>,
@@ -58,9 +60,10 @@ pub(crate) struct Grants {
 impl Grants {
     /// `seed` must differ from one start to the next: a client may still hold tokens of the last run, and they must not
     /// turn into somebody else's.
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, prefix: String) -> Self {
         Self {
             seed,
+            prefix,
             issued: 0,
             codes: HashMap::new(),
             access: HashMap::new(),
@@ -71,7 +74,7 @@ impl Grants {
 
     fn secret(&mut self, bytes: usize) -> String {
         self.issued += 1;
-        dice::hex(&[self.seed, dice::key("token"), self.issued], bytes)
+        format!("{}{}", self.prefix, dice::hex(&[self.seed, dice::key("token"), self.issued], bytes))
     }
 
     pub fn issue_code(&mut self, code: Code) -> String {
@@ -137,6 +140,13 @@ impl Grants {
     pub fn owner(&self, provider: Provider, token: &str) -> Option<String> {
         let grant = self.access.get(token).map(|held| &held.grant).or_else(|| self.refresh.get(token).map(|held| &held.grant));
         grant.filter(|grant| grant.provider == provider).map(|grant| grant.user_id.clone())
+    }
+
+    /// What this person granted, where something is alive.
+    pub fn granted(&self, provider: Provider, user_id: &str) -> Option<Vec<String>> {
+        let mut all = self.refresh.values().map(|held| &held.grant).chain(self.access.values().map(|held| &held.grant));
+        let grant = all.find(|grant| grant.provider == provider && grant.user_id == user_id)?;
+        Some(grant.scopes.clone())
     }
 
     pub fn connected(&self, provider: Provider, user_id: &str) -> bool {
@@ -226,11 +236,38 @@ pub(crate) fn consent_page(provider: &str, people: &[&Person], params: &Params, 
             format!("<p><label><input type=checkbox name=simulate_scope value=\"{scope}\" checked> {scope}</label></p>\n")
         })
         .collect();
+    let application = escape(params.get("client_id").unwrap_or_default());
+    let host = params.get("redirect_uri").and_then(|uri| reqwest::Url::parse(uri).ok());
+    let host = escape(&host.map(|uri| uri.authority().to_owned()).unwrap_or_default());
+    page(
+        provider,
+        &format!(
+            "<p><b>{application}</b> asks for access and will send you back to <b>{host}</b>.</p>\n<form method=get>\n{hidden}\
+             <h2>Who are you?</h2>\n{choices}<h2>The application asks for</h2>\n{scopes}\
+             <button id=allow>Allow</button> <button id=deny name=simulate_deny value=1>Deny</button>\n</form>\n"
+        ),
+    )
+}
+
+/// A person's account: which application has access, and a button that ends it.
+pub(crate) fn account_page(provider: &str, person: &Person, granted: Option<&[String]>) -> String {
+    let (id, name) = (escape(&person.user_id), escape(&person.display_name));
+    let access = match granted {
+        None => "<p id=access data-access=none>No application has access.</p>".to_owned(),
+        Some(scopes) => format!(
+            "<p id=access data-access=granted>An application has access to: {}</p>\n<form method=post action=account/revoke>\
+             <input type=hidden name=user_id value=\"{id}\"><button id=revoke>Remove access</button></form>",
+            escape(&scopes.join(", "))
+        ),
+    };
+    page(provider, &format!("<h2>{name}</h2>\n{access}\n"))
+}
+
+fn page(provider: &str, content: &str) -> String {
     format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>{provider} (simulated)</title>\n\
-         <h1>{provider} (simulated)</h1>\n<form method=get>\n{hidden}\
-         <h2>Who are you?</h2>\n{choices}<h2>The application asks for</h2>\n{scopes}\
-         <button>Allow</button> <button name=simulate_deny value=1>Deny</button>\n</form></html>\n"
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
+         <title>{provider} (simulated)</title>\n<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:2rem auto;padding:0 1rem}}\
+         button{{font:inherit;padding:.4rem 1rem}}</style>\n<h1>{provider} (simulated)</h1>\n{content}</html>\n"
     )
 }
 

@@ -138,9 +138,15 @@ fn make(settings: &Settings, provider: Provider, index: usize, now: Timestamp) -
     let name = NAMES[(index + name_offset) % NAMES.len()];
     let person = Person {
         provider,
-        user_id: user_id(provider, key),
+        user_id: user_id(provider, key, settings.canary.as_deref()),
         legacy_user_id: (provider == Provider::GoogleHealth).then(|| dice::hex(&[key, 6], 3).to_uppercase()),
-        display_name: if index < 5 { name.to_owned() } else { format!("{name} {}", index + 1) },
+        display_name: if let Some(word) = &settings.canary {
+            format!("{name} {word}")
+        } else if index < 5 {
+            name.to_owned()
+        } else {
+            format!("{name} {}", index + 1)
+        },
         time_zone: zone.to_owned(),
         scopes: scopes(provider),
     };
@@ -165,10 +171,12 @@ fn make(settings: &Settings, provider: Provider, index: usize, now: Timestamp) -
     }
 }
 
-fn user_id(provider: Provider, key: u64) -> String {
-    match provider {
-        Provider::Withings => (10_000_000 + key % 50_000_000).to_string(),
-        _ => (1_000_000_000_000_000_000 + key % 8_000_000_000_000_000_000).to_string(),
+fn user_id(provider: Provider, key: u64, canary: Option<&str>) -> String {
+    match (provider, canary) {
+        (Provider::Withings, Some(_)) => format!("770077{}", key % 10_000),
+        (_, Some(word)) => format!("{word}{}", key % 1_000_000),
+        (Provider::Withings, None) => (10_000_000 + key % 50_000_000).to_string(),
+        (_, None) => (1_000_000_000_000_000_000 + key % 8_000_000_000_000_000_000).to_string(),
     }
 }
 

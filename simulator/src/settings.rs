@@ -36,6 +36,9 @@ pub struct Settings {
     /// Hold Withings callback URLs to the documented rules (https, domain name, port 80 or 443); off, so that a receiver
     /// on this machine can subscribe.
     pub strict_callbacks: bool,
+    /// A word that stands in everything the clouds give out that must not be told on: codes, tokens, names, the ids of people where they
+    /// are text, error texts. Withings' ids of people are numbers and begin with 770077 instead.
+    pub canary: Option<String>,
     /// The time to live by.
     pub clock: Clock,
 }
@@ -136,6 +139,7 @@ impl Default for Settings {
             oauth: OAuth::default(),
             limits: Limits::default(),
             strict_callbacks: false,
+            canary: None,
             clock: Clock::system(),
         }
     }

@@ -68,7 +68,10 @@ pub(crate) struct World {
 impl World {
     pub fn new(settings: Settings, http: reqwest::Client) -> Self {
         let state = State {
-            grants: Grants::new(dice::mix(&[settings.seed, settings.clock.millis() as u64])),
+            grants: Grants::new(
+                dice::mix(&[settings.seed, settings.clock.millis() as u64]),
+                settings.canary.clone().unwrap_or_default(),
+            ),
             counts: Counts::new(),
             faults: FaultQueue::default(),
             overrides: HashMap::new(),

@@ -1,8 +1,8 @@
 //! The same hand over HTTP, for a person with curl.
 
-use axum::extract::{Query, State};
+use axum::extract::{Form, Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
@@ -10,13 +10,15 @@ use serde_json::{Value, json};
 
 use super::{Addition, Announcement, Change, Control, ControlError, Select};
 use crate::faults::Fault;
-use crate::oauth::escape;
+use crate::oauth::{account_page, escape};
 use crate::people::Provider;
 use crate::world::Shared;
 
 pub(crate) fn routes(world: Shared) -> Router {
     Router::new()
         .route("/", get(index))
+        .route("/{provider}/account", get(account))
+        .route("/{provider}/account/revoke", post(remove_access))
         .route("/control/people", get(async |State(control): State<Control>| Json(control.people())))
         .route("/control/counts", get(async |State(control): State<Control>| Json(control.counts())))
         .route("/control/records", get(records))
@@ -116,6 +118,33 @@ async fn fault(State(control): State<Control>, Json(asked): Json<AskedFault>) ->
 }
 
 #[derive(Deserialize)]
+struct Owner {
+    user_id: String,
+}
+
+/// Where a person sees at the provider who has access.
+async fn account(
+    State(control): State<Control>,
+    Path(provider): Path<Provider>,
+    Query(owner): Query<Owner>,
+) -> Result<Html<String>, ControlError> {
+    let who = control.who(provider, &owner.user_id)?;
+    let granted = control.world.state().grants.granted(provider, &owner.user_id);
+    Ok(Html(account_page(provider.name(), &who.person, granted.as_deref())))
+}
+
+/// The person ends the access; the provider says so where it does.
+async fn remove_access(
+    State(control): State<Control>,
+    Path(provider): Path<Provider>,
+    Form(owner): Form<Owner>,
+) -> Result<Redirect, ControlError> {
+    control.unlink(provider, &owner.user_id).await?;
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("user_id", &owner.user_id).finish();
+    Ok(Redirect::to(&format!("/{}/account?{query}", provider.name())))
+}
+
+#[derive(Deserialize)]
 struct Account {
     provider: Provider,
     user_id: String,
@@ -168,7 +197,9 @@ Control         GET  /control/people, /control/counts, /control/records?provider
 
 async fn index(State(control): State<Control>) -> Html<String> {
     let people = control.people().into_iter().map(|person| {
-        let cells = [person.provider.name(), &person.user_id, &person.display_name, &person.time_zone].map(escape);
+        let (provider, id) = (person.provider.name(), escape(&person.user_id));
+        let link = format!("<a href=\"/{provider}/account?user_id={id}\">{id}</a>");
+        let cells = [escape(provider), link, escape(&person.display_name), escape(&person.time_zone)];
         let connected = control.world.state().grants.connected(person.provider, &person.user_id);
         format!("<tr><td>{}<td>{}\n", cells.join("<td>"), if connected { "connected" } else { "" })
     });

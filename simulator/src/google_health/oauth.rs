@@ -16,6 +16,9 @@ use crate::oauth::{Answer, Code, Grant, Params, answer, consent_page, redirect};
 use crate::people::{GOOGLE_SCOPE_PREFIX, GOOGLE_SCOPES, Person, Provider};
 use crate::world::{Shared, World};
 
+/// What Google calls itself in a redirect (RFC 9207).
+const ISSUER: (&str, &str) = ("iss", "https://accounts.google.com");
+
 pub(super) async fn authorize(State(world): State<Shared>, RawQuery(query): RawQuery) -> Response {
     let params = Params::parse(query.unwrap_or_default().as_bytes());
     let (redirect_uri, requested) = match check(&world, &params) {
@@ -31,7 +34,7 @@ pub(super) async fn authorize(State(world): State<Shared>, RawQuery(query): RawQ
             Html(consent_page("Google Health", &people, &params, &requested)).into_response()
         }
         Answer::Denied => {
-            let pairs = [vec![("error", "access_denied")], state].concat();
+            let pairs = [vec![("error", "access_denied"), ISSUER], state].concat();
             Redirect::to(&redirect(&redirect_uri, &pairs)).into_response()
         }
         Answer::Allowed(user_id, scopes) => {
@@ -48,7 +51,7 @@ pub(super) async fn authorize(State(world): State<Shared>, RawQuery(query): RawQ
                 offline: params.get("access_type") == Some("offline") && params.get("prompt") == Some("consent"),
             };
             let code = world.state().grants.issue_code(code);
-            let pairs = [state, vec![("code", code.as_str()), ("scope", scope.as_str())]].concat();
+            let pairs = [state, vec![("code", code.as_str()), ("scope", scope.as_str()), ISSUER]].concat();
             Redirect::to(&redirect(&redirect_uri, &pairs)).into_response()
         }
     }

@@ -107,7 +107,7 @@ impl Source for Withings {
     }
 
     fn scope(&self, stream: &Stream) -> Option<&'static str> {
-        Some(streams::scope(stream.id))
+        streams::scope(stream.id)
     }
 
     fn subscribe(&self, callback: &str) -> Vec<Fetch> {

@@ -20,12 +20,13 @@ const fn stream(
     Stream { id, doc, becomes, devices: becomes.is_empty(), poll }
 }
 
-/// The scope that a stream needs.
-pub(super) fn scope(stream: &str) -> &'static str {
+/// The scope that a stream needs. Of recordings of the heart the documentation is not of one mind: they are asked for in any case.
+pub(super) fn scope(stream: &str) -> Option<&'static str> {
     match stream {
-        "getmeas" => "user.metrics",
-        "getdevice" => "user.info",
-        _ => "user.activity",
+        "getmeas" => Some("user.metrics"),
+        "getdevice" => Some("user.info"),
+        "heart" | "heartlist" => None,
+        _ => Some("user.activity"),
     }
 }
 
