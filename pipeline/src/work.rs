@@ -290,6 +290,7 @@ impl Work for Deliver {
             })
             .collect();
         if incoming.is_empty() {
+            telemetry::batch(self.desk.worker, batch.len(), 0);
             return Ok(());
         }
         let verdicts = self.sink.write(&incoming).await.map_err(|e| Unavailable {

@@ -6,6 +6,7 @@ mod feed;
 mod journey;
 mod kills;
 mod outages;
+mod people;
 mod rig;
 mod server;
 

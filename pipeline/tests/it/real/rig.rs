@@ -16,6 +16,7 @@ use headwater_store::{ObservationQuery, Store, StoredObservation};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{BorrowedMessage, Headers as _};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -75,9 +76,13 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// All metrics.
+    pub fn page(&self) -> String {
+        get(&format!("http://{}/metrics", self.ops)).unwrap_or_default()
+    }
+
     pub fn metric(&self, name: &str) -> f64 {
-        let page = get(&format!("http://{}/metrics", self.ops)).unwrap_or_default();
-        page.lines().filter(|l| l.starts_with(name)).filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        self.page().lines().filter(|l| l.starts_with(name)).filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 }
 
@@ -102,6 +107,8 @@ pub struct Rig {
     pub api: String,
     pub folder: tempfile::TempDir,
     pub simulator: Option<Simulator>,
+    /// What the processes log, as in `RUST_LOG`; the default where empty.
+    pub log: &'static str,
     pub store: Arc<dyn Store>,
     pub app: Arc<App>,
 }
@@ -141,16 +148,21 @@ impl Rig {
 
     /// The same with more configuration.
     pub async fn with(parts: Parts, cloud: bool, more: &str) -> Self {
+        Self::at(parts, cloud.then(Settings::quiet), more).await
+    }
+
+    /// The same at a cloud with these settings.
+    pub async fn at(parts: Parts, cloud: Option<Settings>, more: &str) -> Self {
         let namespace = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..10]);
         let folder = tempfile::tempdir().expect("a folder");
         let receive = format!("127.0.0.1:{}", free_port());
         let api = format!("127.0.0.1:{}", free_port());
-        let simulator = if cloud {
+        let simulator = if let Some(settings) = cloud {
             let settings = Settings {
                 people: People { withings: 1, google_health: 1 },
                 history_days: 3,
                 webhooks: Some(WebhookTargets::under(&format!("http://{receive}/webhooks"), PATH_SECRET, AUTHORIZATION)),
-                ..Settings::quiet()
+                ..settings
             };
             Some(Simulator::start(settings).await.expect("a simulator"))
         } else {
@@ -160,7 +172,8 @@ impl Rig {
         let text = config(&parts, &namespace, (&receive, &api), &url, folder.path()) + more;
         std::fs::write(folder.path().join("headwater.toml"), &text).expect("a writable folder");
         let app = Arc::new(App::new(Config::parse(&text).expect("a good configuration")).expect("an app"));
-        let rig = Self { store: app.store().await.expect("a store"), parts, namespace, receive, api, folder, simulator, app };
+        let rig =
+            Self { store: app.store().await.expect("a store"), parts, namespace, receive, api, folder, simulator, log: "", app };
         for arguments in [&["topics", "apply"][..], &["schemas", "register"], &["store", "migrate"]] {
             let done = rig.command(arguments);
             assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
@@ -209,13 +222,12 @@ impl Rig {
         let ops = format!("127.0.0.1:{}", free_port());
         let log = self.folder.path().join(format!("{}.log", arguments.join("-")));
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log");
-        let child = self
-            .binary(arguments)
-            .env("HEADWATER_LISTEN__OPS", &ops)
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn()
-            .expect("the binary starts");
+        let mut command = self.binary(arguments);
+        if !self.log.is_empty() {
+            command.env("HEADWATER_TELEMETRY__LOG", self.log);
+        }
+        let child =
+            command.env("HEADWATER_LISTEN__OPS", &ops).stdout(Stdio::null()).stderr(file).spawn().expect("the binary starts");
         Process { child, ops, log }
     }
 
@@ -291,6 +303,32 @@ impl Rig {
         values(&mut self.hub_client(), &self.hub())
     }
 
+    /// Asks the `api` role with the operator's token: status and body.
+    pub async fn ask(&self, method: &str, path: &str, body: Option<serde_json::Value>) -> (u16, serde_json::Value) {
+        let method = method.parse().expect("a method");
+        let mut request = reqwest::Client::new().request(method, format!("http://{}{path}", self.api)).bearer_auth(API_TOKEN);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.expect("the api answers");
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    /// Every record of a topic: key, headers and value in one, with where it stands.
+    pub fn everything(&self, topic: &str) -> Vec<(String, Vec<u8>)> {
+        let mut records = Vec::new();
+        each(ClientConfig::new().set("bootstrap.servers", &self.parts.kafka), topic, |message| {
+            let mut bytes = message.key().unwrap_or_default().to_vec();
+            for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
+                bytes.extend_from_slice(header.key.as_bytes());
+                bytes.extend_from_slice(header.value.unwrap_or_default());
+            }
+            bytes.extend_from_slice(message.payload().unwrap_or_default());
+            records.push((format!("{topic}:{}:{}", message.partition(), message.offset()), bytes));
+        });
+        records
+    }
+
     /// Values on a topic of ours so far.
     pub fn values(&self, topic: &str) -> Vec<Vec<u8>> {
         values(ClientConfig::new().set("bootstrap.servers", &self.parts.kafka), topic)
@@ -299,10 +337,15 @@ impl Rig {
 
 /// Everything on a topic from its beginning to its end as it is now.
 fn values(config: &mut ClientConfig, topic: &str) -> Vec<Vec<u8>> {
+    let mut values = Vec::new();
+    each(config, topic, |message| values.push(message.payload().unwrap_or_default().to_vec()));
+    values
+}
+
+fn each(config: &mut ClientConfig, topic: &str, mut look: impl FnMut(&BorrowedMessage<'_>)) {
     let group = format!("look-{}", uuid::Uuid::new_v4());
     let consumer: BaseConsumer = config.set("group.id", group).set("enable.auto.commit", "false").create().expect("a consumer");
     let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).expect("metadata");
-    let mut values = Vec::new();
     for partition in metadata.topics()[0].partitions() {
         let (low, high) = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT).expect("watermarks");
         let mut list = TopicPartitionList::new();
@@ -312,10 +355,9 @@ fn values(config: &mut ClientConfig, topic: &str) -> Vec<Vec<u8>> {
         while at < high {
             let message = consumer.poll(TIMEOUT).expect("a record").expect("no error");
             at = message.offset() + 1;
-            values.push(message.payload().unwrap_or_default().to_vec());
+            look(&message);
         }
     }
-    values
 }
 
 fn config(parts: &Parts, namespace: &str, (receive, api): (&str, &str), simulator: &str, folder: &Path) -> String {

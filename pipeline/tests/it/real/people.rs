@@ -1,0 +1,314 @@
+//! Tokens, consent and erasure on real parts.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use headwater_ingest::Outlet;
+use headwater_schemas::topics;
+use headwater_simulator::{Addition, Content, Provider, Settings};
+use rand::Rng as _;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::parts_or_skip;
+use super::rig::{Process, Rig, until};
+
+const SUBJECT: &str = "person-1";
+
+/// Whatever the number of instances and callers and the moment they come: one call arrives, all get the pair it brought. The cloud refuses a
+/// refresh token that was used before, so a second call could not be hidden.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_instances_that_refresh_one_single_use_token_one_asks() {
+    let parts = parts_or_skip!();
+    let mut settings = Settings::quiet();
+    settings.oauth.withings_refresh_grace = Duration::ZERO;
+    let rig = Rig::at(parts, Some(settings), "").await;
+    let person = rig.person(Provider::Withings);
+    let connection = rig.connect(&person, SUBJECT).await;
+    let refreshes = || rig.control().counts()[&Provider::Withings].refreshes;
+    let calls = || {
+        let counts = rig.control().counts();
+        counts[&Provider::Withings].requests.iter().filter(|(name, _)| name.contains("requesttoken")).map(|(_, n)| n).sum::<u64>()
+    };
+    let rounds = 12;
+    let (before, called) = (refreshes(), calls());
+    for round in 0..rounds {
+        let (instances, callers) = (rand::rng().random_range(2..=12), rand::rng().random_range(1..=5));
+        let mut tokens = rig.store.tokens(connection).await.expect("the store").expect("tokens");
+        let expected = Some(tokens.generation);
+        (tokens.expires_at, tokens.generation) = (Some(1), tokens.generation + 1);
+        assert!(rig.store.put_tokens(connection, expected, &tokens).await.expect("the store"));
+        let mut race = JoinSet::new();
+        for _ in 0..instances {
+            let outlet: Arc<dyn Outlet> = Arc::new(rig.app.producer("race").expect("a producer"));
+            let keeper = rig.app.ingest(rig.store.clone(), outlet).expect("ingest").tokens();
+            for _ in 0..callers {
+                let (keeper, late) = (keeper.clone(), Duration::from_millis(rand::rng().random_range(0..40)));
+                race.spawn(async move {
+                    tokio::time::sleep(late).await;
+                    keeper.access(connection, "withings", None).await.expect("a token").generation
+                });
+            }
+        }
+        let generations: HashSet<i64> = race.join_all().await.into_iter().collect();
+        assert_eq!(generations.len(), 1, "round {round}: {instances} instances with {callers} callers each");
+        assert_eq!((refreshes() - before, calls() - called), (round + 1, round + 1), "round {round}: one call arrives");
+    }
+    let connection = rig.store.connection(connection).await.expect("the store").expect("a connection");
+    assert_eq!(connection.state, headwater_store::ConnectionState::Active, "nobody lost a token");
+}
+
+/// Receive, fetch, normalize, both sinks, and the API.
+async fn roles(rig: &Rig) -> Vec<Process> {
+    let mut roles = Vec::new();
+    for arguments in
+        [&["receive"][..], &["fetch"], &["process", "normalize"], &["sink", "scylla"], &["sink", "eventhubs"], &["api"]]
+    {
+        roles.push(rig.start(arguments).await);
+    }
+    roles
+}
+
+/// A weight an hour ago, announced by the cloud.
+async fn weigh(rig: &Rig, kilograms: f64) -> (i64, i64) {
+    let person = rig.person(Provider::Withings);
+    let at = jiff::Timestamp::now().as_second() - 3600 + i64::from(rand::rng().random_range(0..1800));
+    let addition = Addition { start: at, end: at, content: Content::Value(kilograms) };
+    rig.control().add(Provider::Withings, &person.user_id, "measures", addition).await.expect("added");
+    (at * 1_000_000, at * 1_000_000 + 1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawn_type_stops_within_seconds_and_comes_back_when_it_is_granted_again() {
+    let parts = parts_or_skip!();
+    let rig = Rig::new(parts, true).await;
+    let roles = roles(&rig).await;
+    rig.connect(&rig.person(Provider::Withings), SUBJECT).await;
+    let first = weigh(&rig, 80.0).await;
+    until("the first row", async || rig.rows(SUBJECT, "body-weight", first.0, first.1).await.pop()).await;
+
+    // The operator's token may not decide for a person: the decision is recorded as the platform's own identity provider would let it.
+    let (status, _) = rig.ask("PUT", &format!("/v1/subjects/{SUBJECT}/consent"), Some(json!({ "granted": true }))).await;
+    assert_eq!(status, 403);
+    let accounts = rig.accounts();
+    let agreed = |types: &[&str]| headwater_ingest::account::Agreed {
+        granted: true,
+        data_types: types.iter().map(|t| (*t).to_owned()).collect(),
+        recipients: vec![],
+        until: None,
+        actor: format!("subject:{SUBJECT}"),
+        at: accounts.now(),
+    };
+    let decided = Instant::now();
+    accounts.agree(SUBJECT, &agreed(&["steps", "steps-day"])).await.expect("recorded");
+    let obeyed = || roles.iter().map(|role| role.metric("headwater_consent_obeyed_seconds_count")).sum::<f64>();
+    until("everybody obeys", async || (obeyed() >= 3.0).then_some(())).await;
+    println!("obeyed by all within {:?}", decided.elapsed());
+    assert!(decided.elapsed() < Duration::from_secs(10));
+
+    let second = weigh(&rig, 81.0).await;
+    until("it is withheld", async || (roles[2].metric("headwater_withheld_records_total") > 0.0).then_some(())).await;
+    assert!(rig.rows(SUBJECT, "body-weight", second.0, second.1).await.is_empty());
+
+    accounts.agree(SUBJECT, &agreed(&[])).await.expect("recorded");
+    until("what was passed over", async || rig.rows(SUBJECT, "body-weight", second.0, second.1).await.pop()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_person_is_gone_and_a_replay_from_raw_brings_nothing_back() {
+    let parts = parts_or_skip!();
+    let rig = Rig::new(parts, true).await;
+    let mut running = roles(&rig).await;
+    rig.connect(&rig.person(Provider::Withings), SUBJECT).await;
+    rig.connect(&rig.person(Provider::GoogleHealth), "person-2").await;
+    let at = weigh(&rig, 80.0).await;
+    until("the row", async || rig.rows(SUBJECT, "body-weight", at.0, at.1).await.pop()).await;
+    let steps = async || rig.rows("person-2", "steps-day", 0, i64::MAX / 2).await.len();
+    until("somebody else's rows", async || (steps().await > 0).then_some(())).await;
+
+    let (status, proof) = rig.ask("DELETE", &format!("/v1/subjects/{SUBJECT}"), None).await;
+    assert_eq!(status, 202, "{proof}");
+    let complete = until("the proof", async || {
+        let (_, proof) = rig.ask("GET", &format!("/v1/subjects/{SUBJECT}/erasure"), None).await;
+        (proof["status"] == "complete").then_some(proof)
+    });
+    let proof = complete.await;
+    let count = |step: &str| {
+        let steps = proof["steps"].as_array().expect("steps");
+        steps.iter().find(|s| s["step"] == step).unwrap_or_else(|| panic!("no step {step}: {proof}"))["count"].as_i64()
+    };
+    assert_eq!((count("connections"), count("keys"), count("left")), (Some(1), Some(1), Some(0)), "{proof}");
+    assert!(count("observations") > Some(0), "{proof}");
+    assert_eq!(rows(&rig).await, 0);
+    let (_, listed) = rig.ask("GET", &format!("/v1/connections?subject={SUBJECT}"), None).await;
+    assert_eq!(listed["connections"], json!([]));
+
+    // From the beginning of raw, by every processor and sink, with nothing in memory.
+    until("nothing more comes", async || {
+        let before = messages(&rig);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        (before == messages(&rig)).then_some(())
+    })
+    .await;
+    let before = messages(&rig);
+    let raws = rig.values(&topics::RAW.name(&rig.namespace, Some("withings"))).len();
+    assert!(raws > 0 && before > 0);
+    running.truncate(2);
+    rewind(&rig, "normalize", &topics::RAW.name(&rig.namespace, Some("withings"))).await;
+    rewind(&rig, "scylla", &topics::OBSERVATION.name(&rig.namespace, None)).await;
+    let normalize = rig.start(&["process", "normalize"]).await;
+    let scylla = rig.start(&["sink", "scylla"]).await;
+    until("all of raw", async || (normalize.metric("headwater_withheld_records_total") >= raws as f64).then_some(())).await;
+    assert_eq!(messages(&rig), before, "0 messages");
+    until("all observations again", async || (scylla.metric("headwater_records_in_total") >= before as f64).then_some(())).await;
+    assert_eq!(rows(&rig).await, 0, "0 rows");
+    assert!(rig.command(&["dead", "list"]).stdout.is_empty(), "nothing was refused on the way");
+}
+
+/// Rows of the erased person, of any type.
+async fn rows(rig: &Rig) -> usize {
+    let mut found = 0;
+    for measure in headwater_schemas::codes::ALL {
+        found += rig.rows(SUBJECT, measure.slug, 0, i64::MAX / 2).await.len();
+    }
+    found
+}
+
+fn messages(rig: &Rig) -> usize {
+    rig.values(&topics::OBSERVATION.name(&rig.namespace, None)).len()
+}
+
+/// Sets a stopped worker's group back to the beginning of a topic. Its static members are members until their session ends.
+async fn rewind(rig: &Rig, worker: &str, topic: &str) {
+    let group = format!("{}.{worker}", rig.namespace);
+    until("the group is empty", async || {
+        let consumer: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", &rig.parts.kafka).set("group.id", &group).create().expect("a consumer");
+        let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).expect("metadata");
+        let mut list = TopicPartitionList::new();
+        for partition in metadata.topics()[0].partitions() {
+            list.add_partition_offset(topic, partition.id(), Offset::Offset(0)).expect("an offset");
+        }
+        consumer.commit(&list, CommitMode::Sync).ok()
+    })
+    .await;
+}
+
+/// What the cloud gives out carries a word; nothing we say carries it.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_payload_or_provider_id_is_ever_said() {
+    const WORD: &str = "kanarie7f3a";
+    /// How the ids of people begin that are numbers.
+    const NUMBER: &str = "770077";
+    let parts = parts_or_skip!();
+    let spans = Spans::start().await;
+    let settings = Settings { canary: Some(WORD.into()), ..Settings::quiet() };
+    let telemetry = format!("[telemetry]\notlp_endpoint = \"{}\"\n", spans.url);
+    let mut rig = Rig::at(parts, Some(settings), &telemetry).await;
+    rig.log = "trace";
+    let running = roles(&rig).await;
+    let (scale, band) = (rig.person(Provider::Withings), rig.person(Provider::GoogleHealth));
+    assert!(scale.user_id.starts_with(NUMBER) && band.user_id.starts_with(WORD));
+    let connection = rig.connect(&scale, SUBJECT).await;
+    rig.connect(&band, "person-2").await;
+    let at = weigh(&rig, 80.0).await;
+    until("the row", async || rig.rows(SUBJECT, "body-weight", at.0, at.1).await.pop()).await;
+
+    // Errors of every kind: refused, failing and garbled answers, an expired token, a revoked grant, refused calls to the door.
+    let control = rig.control();
+    for fault in [
+        headwater_simulator::Fault::ServerError,
+        headwater_simulator::Fault::CutJson,
+        headwater_simulator::Fault::Expired,
+        headwater_simulator::Fault::RateLimited { retry_after: Some(1) },
+    ] {
+        control.fault_at(Provider::Withings, "getmeas", fault, 2);
+        let (status, _) = rig.ask("POST", &format!("/v1/connections/{connection}/sync?wait=20"), None).await;
+        assert!((200..300).contains(&status));
+    }
+    control.revoke(Provider::GoogleHealth, &band.user_id);
+    let mut said: Vec<(String, Vec<u8>)> = Vec::new();
+    let http = reqwest::Client::new();
+    for (url, body) in [
+        (format!("http://{}/webhooks/withings/{WORD}", rig.receive), format!("userid={}&appli=1&comment={WORD}", scale.user_id)),
+        (
+            format!("http://{}/webhooks/google_health", rig.receive),
+            format!("{{\"data\":{{\"healthUserId\":\"{}\"}}}}", band.user_id),
+        ),
+        (format!("http://{}/webhooks/{WORD}", rig.receive), String::new()),
+    ] {
+        let answer = http.post(&url).header("authorization", WORD).body(body).send().await.expect("an answer");
+        assert!(answer.status().is_client_error(), "{url}: {}", answer.status());
+        said.push((format!("answer of {url}"), answer.bytes().await.expect("a body").to_vec()));
+    }
+    for path in ["/v1/connections", "/v1/observations?subject=x", "/connect/callback/withings?state=a&code="] {
+        let url = format!("http://{}{path}{}", rig.api, if path.ends_with('=') { WORD } else { "" });
+        let answer = http.get(&url).bearer_auth(WORD).send().await.expect("an answer");
+        assert!(answer.status().is_client_error(), "{url}: {}", answer.status());
+        said.push((format!("answer of {path}"), answer.bytes().await.expect("a body").to_vec()));
+    }
+    for role in &running {
+        said.push((format!("metrics of {}", role.log.display()), role.page().into_bytes()));
+    }
+    let logs: Vec<_> = running.iter().map(|role| role.log.clone()).collect();
+    for role in running {
+        role.stop();
+    }
+    for log in logs {
+        let text = std::fs::read(&log).expect("a log");
+        let detailed = text.windows(5).any(|w| w == b"TRACE");
+        assert!(detailed, "{} is as detailed as it can be", log.display());
+        said.push((format!("log {}", log.display()), text));
+    }
+    let spans = spans.seen();
+    assert!(!spans.is_empty(), "spans were exported");
+    said.push(("spans".into(), spans));
+    for topic in topics::ALL.iter().filter(|t| !t.family) {
+        said.extend(rig.everything(&topic.name(&rig.namespace, None)));
+    }
+    for provider in ["withings", "google_health"] {
+        said.extend(rig.everything(&topics::RAW.name(&rig.namespace, Some(provider))));
+    }
+    let hits: Vec<String> = said
+        .iter()
+        .filter(|(_, bytes)| [WORD, NUMBER].iter().any(|word| bytes.windows(word.len()).any(|w| w == word.as_bytes())))
+        .map(|(place, bytes)| format!("{place}: {}", excerpt(bytes, &[WORD, NUMBER])))
+        .collect();
+    println!("searched {} places, {} bytes", said.len(), said.iter().map(|(_, b)| b.len()).sum::<usize>());
+    assert!(hits.is_empty(), "{} hits:\n{}", hits.len(), hits[..hits.len().min(12)].join("\n"));
+}
+
+fn excerpt(bytes: &[u8], words: &[&str]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.lines().find(|line| words.iter().any(|word| line.contains(word))).unwrap_or_default();
+    line.chars().take(300).collect()
+}
+
+/// Keeps what is exported over OTLP.
+struct Spans {
+    url: String,
+    seen: Arc<std::sync::Mutex<Vec<u8>>>,
+    _serving: JoinSet<()>,
+}
+
+impl Spans {
+    async fn start() -> Self {
+        let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let keep = seen.clone();
+        let router = axum::Router::new().fallback(async move |body: axum::body::Bytes| {
+            keep.lock().expect("nothing panics under this lock").extend_from_slice(&body);
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/v1/traces", listener.local_addr().expect("an address"));
+        let mut serving = JoinSet::new();
+        serving.spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+        Self { url, seen, _serving: serving }
+    }
+
+    fn seen(&self) -> Vec<u8> {
+        self.seen.lock().expect("nothing panics under this lock").clone()
+    }
+}
