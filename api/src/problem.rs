@@ -1,7 +1,7 @@
 //! Errors as RFC 9457 problem documents.
 
 use axum::Json;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use headwater_ingest::account::{AccountError, ConsentError};
 use serde_json::json;
@@ -13,12 +13,12 @@ pub struct Problem {
     status: u16,
     title: &'static str,
     detail: String,
-    headers: HeaderMap,
+    headers: Vec<(header::HeaderName, &'static str)>,
 }
 
 impl Problem {
     pub fn new(status: u16, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, title, detail: detail.into(), headers: HeaderMap::new() }
+        Self { status, title, detail: detail.into(), headers: Vec::new() }
     }
 
     pub fn parameter(name: &str, expected: &str) -> Self {
@@ -27,7 +27,7 @@ impl Problem {
 
     #[must_use]
     pub fn with(mut self, name: header::HeaderName, value: &'static str) -> Self {
-        self.headers.insert(name, HeaderValue::from_static(value));
+        self.headers.push((name, value));
         self
     }
 
@@ -90,7 +90,9 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = json!({ "type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail });
         let mut response = (status, Json(body)).into_response();
-        response.headers_mut().extend(self.headers);
+        for (name, value) in self.headers {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response
     }

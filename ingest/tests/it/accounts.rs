@@ -49,7 +49,8 @@ async fn another_browser_another_provider_and_another_issuer_are_refused_and_bur
     let yes = [("simulate_consent", world.person.user_id.as_str())];
     let before = world.asked("/token");
     type Spoil = fn(Callback<'_>) -> Callback<'_>;
-    let cases: [(&str, Spoil, fn(&FinishError) -> bool); 4] = [
+    type Expected = fn(&FinishError) -> bool;
+    let cases: [(&str, Spoil, Expected); 4] = [
         ("another browser", |c| Callback { session: Some(&[8; 32]), ..c }, |e| matches!(e, FinishError::OtherSession)),
         ("no cookie", |c| Callback { session: None, ..c }, |e| matches!(e, FinishError::OtherSession)),
         ("another provider's address", |c| Callback { provider: "withings", ..c }, |e| matches!(e, FinishError::OtherProvider)),
@@ -259,7 +260,7 @@ async fn an_act_that_leaves_no_record_fails() {
         detail: None,
     };
     world.log.failing.store(true, std::sync::atomic::Ordering::SeqCst);
-    assert!(world.ingest.accounts().audit(&[record.clone()]).await.is_err());
+    assert!(world.ingest.accounts().audit(std::slice::from_ref(&record)).await.is_err());
     world.log.failing.store(false, std::sync::atomic::Ordering::SeqCst);
     world.ingest.accounts().audit(&[record]).await.expect("recorded");
     assert_eq!(world.log.on(&topics::AUDIT).len(), 1);
