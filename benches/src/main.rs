@@ -1,6 +1,7 @@
 //! What a stage costs, beside the cost of moving the same bytes with no work done: CPU-seconds of the subject's process, from one run on one
-//! broker, rounds interleaved. Start at `normalize.rs`.
+//! broker, rounds interleaved. Start at `normalize.rs`. `connections.rs` measures what many connections cost.
 
+mod connections;
 mod copy;
 mod normalize;
 mod payload;
@@ -19,6 +20,8 @@ struct Cli {
 enum Command {
     /// Raw to normalized, beside a bare consume-and-produce copy of the same records
     Normalize(normalize::Normalize),
+    /// Many connections: the scheduler's memory, hints, listing and status
+    Connections(connections::Connections),
     /// The bare copy itself: a subject of `normalize`, run by it
     #[command(hide = true)]
     Copy(copy::Copy),
@@ -27,6 +30,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Normalize(command) => command.run(),
+        Command::Connections(command) => command.run(),
         Command::Copy(command) => command.run(),
     }
 }

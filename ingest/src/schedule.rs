@@ -2,15 +2,16 @@
 //! is asked twice.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use headwater_schemas::Outbox;
 use headwater_schemas::hint::{Cause, Change, Hint};
 use headwater_schemas::raw::Lane;
 use headwater_schemas::topics::{self, Subject as _};
-use headwater_store::{ConnectionState, SHARDS};
+use headwater_store::{Connection, ConnectionState, SHARDS};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use rand::Rng as _;
@@ -23,23 +24,44 @@ use crate::cloud::Cloud;
 use crate::settings::Maintenance;
 use crate::shared::Shared;
 
-/// How often the store is asked who is there.
+/// Each shard of the store is looked at this often.
 const LOOK: Duration = Duration::from_secs(60);
 const PAGE: usize = 1000;
-/// Most hints in one append.
+/// Most hints of one tick, appended at once.
 const BATCH: usize = 500;
+/// Times that are stored side by side.
+const IN_FLIGHT: usize = 32;
 
 pub struct Scheduler {
     shared: Arc<Shared>,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+/// Who is due when. One entry of 24 bytes per connection, in its shard's heap, soonest first: what changes elsewhere is seen at the shard's next
+/// look, and the fetcher judges a connection anew before it asks.
 struct State {
-    /// Who is due when, soonest first. Entries that no longer agree with `due` are passed over.
+    shards: Vec<Shard>,
+    /// The shard that is looked at next.
+    next: usize,
+}
+
+#[derive(Default)]
+struct Shard {
     queue: BinaryHeap<Reverse<(i64, Uuid)>>,
-    due: HashMap<Uuid, i64>,
     looked: Option<i64>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Shard::default()).collect(), next: 0 }
+    }
+}
+
+/// A connection whose hint is to be appended, and what becomes of it afterwards.
+struct Due {
+    id: Uuid,
+    at: i64,
+    shard: usize,
 }
 
 impl Scheduler {
@@ -47,103 +69,158 @@ impl Scheduler {
         Self { shared, state: Mutex::default() }
     }
 
-    /// Appends a hint for each connection that is due and ours. `owns` says whose hints this instance reads.
+    /// Appends a hint for each connection that is due and ours, at most so many at once. `owns` says whose hints this instance reads.
     ///
     /// # Errors
     /// [`Unavailable`] when store or log do not answer: what is due stays due.
     pub async fn tick(&self, owns: &(dyn Fn(Uuid) -> bool + Send + Sync)) -> Result<usize, Unavailable> {
         let mut state = self.state.lock().await;
         let now = self.shared.clock.now();
-        if state.looked.is_none_or(|at| now - at >= micros(LOOK)) {
-            self.look(&mut state, owns, now).await?;
+        self.look(&mut state, now).await?;
+        let due = state.due(owns, now);
+        let hinted = self.hint(&mut state, &due, now).await;
+        if hinted.is_err() {
+            // Nothing was appended for certain: all of it stays due.
+            for entry in &due {
+                state.shards[entry.shard].queue.push(Reverse((entry.at, entry.id)));
+            }
         }
-        let mut hinted = 0;
-        while let Some(Reverse((due, id))) = state.queue.peek().copied() {
-            if due > now || hinted >= BATCH {
-                break;
+        hinted
+    }
+
+    /// Hints first, then the next times: dying in between asks twice, which is harmless.
+    async fn hint(&self, state: &mut State, due: &[Due], now: i64) -> Result<usize, Unavailable> {
+        let store = &self.shared.store;
+        let found: Vec<_> = futures::stream::iter(due.iter().map(|entry| entry.id).collect::<Vec<_>>())
+            .map(|id| async move { store.connection(id).await })
+            .buffered(IN_FLIGHT)
+            .try_collect()
+            .await?;
+        let (mut out, mut nexts, mut entries) = (Outbox::default(), Vec::new(), Vec::new());
+        for (entry, connection) in due.iter().zip(found) {
+            let connection: Option<Connection> = connection.filter(|c| c.state == ConnectionState::Active);
+            let Some(connection) = connection else { continue };
+            let Some(cloud) = self.shared.cloud(&connection.provider) else { continue };
+            if let Some(open) = closed_until(&cloud.settings.maintenance, now) {
+                entries.push((entry.shard, open + spread(), entry.id));
+                continue;
             }
-            if state.due.get(&id) == Some(&due) && owns(id) {
-                hinted += usize::from(self.hint(&mut state, id, now).await?);
-            } else {
-                state.queue.pop();
-            }
+            put(&connection, cloud.profile().id, now, &mut out);
+            let next = next_poll(&cloud, now);
+            nexts.push((entry.id, connection.last_poll, next));
+            entries.push((entry.shard, next, entry.id));
+        }
+        if !out.is_empty() {
+            self.shared.outlet.append(&out).await?;
+        }
+        let hinted = nexts.len();
+        // A time that cannot be stored is no reason to hint again: the connection would be asked twice, and the next look reads what stands.
+        let noted: Result<Vec<()>, _> = futures::stream::iter(nexts)
+            .map(|(id, last, next)| async move { store.set_polled(id, last.unwrap_or(now), next).await })
+            .buffer_unordered(IN_FLIGHT)
+            .try_collect()
+            .await;
+        if let Err(e) = noted {
+            tracing::warn!("next polls are not all noted: {e}");
+        }
+        for (shard, at, id) in entries {
+            state.shards[shard].queue.push(Reverse((at, id)));
         }
         Ok(hinted)
     }
 
-    /// One due connection: hint first, then the next time. Dying in between asks twice, which is harmless.
-    async fn hint(&self, state: &mut State, id: Uuid, now: i64) -> Result<bool, Unavailable> {
-        let connection = self.shared.store.connection(id).await?.filter(|c| c.state == ConnectionState::Active);
-        let Some((connection, cloud)) = connection.and_then(|c| self.shared.cloud(&c.provider).map(|cloud| (c, cloud))) else {
-            state.queue.pop();
-            state.due.remove(&id);
-            return Ok(false);
-        };
-        if let Some(open) = closed_until(&cloud.settings.maintenance, now) {
-            state.queue.pop();
-            state.due.insert(id, open);
-            state.queue.push(Reverse((open, id)));
-            return Ok(false);
-        }
-        let mut out = Outbox::default();
-        let hint = Hint {
-            hint_id: Uuid::now_v7(),
-            provider: &connection.provider,
-            connection_id: id,
-            cause: Cause::Schedule,
-            lane: Lane::Live,
-            change: Change::Data,
-            streams: vec![],
-            window_start: None,
-            window_end: None,
-            created_at: now,
-            not_before: None,
-            attempt: 0,
-        };
-        out.put(&topics::HINT_LIVE, None, id.to_string().as_bytes(), |bytes| hint.encode(bytes));
-        self.shared.outlet.append(&out).await?;
-        let next = next_poll(&cloud, now);
-        self.shared.store.set_polled(id, connection.last_poll.unwrap_or(now), next).await?;
-        state.queue.pop();
-        state.due.insert(id, next);
-        state.queue.push(Reverse((next, id)));
-        Ok(true)
-    }
-
-    /// Reads who is there, shard by shard.
-    async fn look(&self, state: &mut State, owns: &(dyn Fn(Uuid) -> bool + Send + Sync), now: i64) -> Result<(), Unavailable> {
-        let (mut due, mut queue) = (HashMap::new(), BinaryHeap::new());
-        for shard in 0..SHARDS {
-            let mut after = None;
-            loop {
-                let page = self.shared.store.connections(shard, after, PAGE).await?;
-                for listed in page.iter().filter(|l| l.state == ConnectionState::Active && owns(l.id)) {
-                    // A connection never polled is due at once; its first hints are its backfill's anyway.
-                    let at = listed.next_poll.unwrap_or(now);
-                    due.insert(listed.id, at);
-                    queue.push(Reverse((at, listed.id)));
-                }
-                after = page.last().map(|l| l.id);
-                if page.len() < PAGE {
-                    break;
-                }
+    /// Reads who is there: all shards at the start, then one after the other, so that no more than one is held twice.
+    async fn look(&self, state: &mut State, now: i64) -> Result<(), Unavailable> {
+        for _ in 0..SHARDS {
+            let index = state.next;
+            let shard = &state.shards[index];
+            if shard.looked.is_some_and(|at| now - at < micros(LOOK)) {
+                return Ok(());
+            }
+            let fresh = shard.looked.is_some();
+            let queue = self.read(index, now).await?;
+            state.shards[index] = Shard { queue, looked: Some(now) };
+            state.next = (index + 1) % usize::from(SHARDS);
+            if fresh {
+                // One shard per tick: a tick is never long.
+                return Ok(());
             }
         }
-        *state = State { queue, due, looked: Some(now) };
         Ok(())
     }
+
+    async fn read(&self, shard: usize, now: i64) -> Result<BinaryHeap<Reverse<(i64, Uuid)>>, Unavailable> {
+        // A u8 counts the shards.
+        let (shard, mut after, mut entries) = (shard as u8, None, Vec::new());
+        loop {
+            let page = self.shared.store.connections(shard, after, PAGE).await?;
+            let active = page.iter().filter(|l| l.state == ConnectionState::Active);
+            // A connection never polled is due at once; its first hints are its backfill's anyway.
+            entries.extend(active.map(|l| Reverse((l.next_poll.unwrap_or(now), l.id))));
+            after = page.last().map(|l| l.id);
+            if page.len() < PAGE {
+                break;
+            }
+        }
+        entries.shrink_to_fit();
+        Ok(BinaryHeap::from(entries))
+    }
 }
+
+impl State {
+    /// Takes what is due and ours, shard by shard. What is due and another instance's waits for the next look.
+    fn due(&mut self, owns: &(dyn Fn(Uuid) -> bool + Send + Sync), now: i64) -> Vec<Due> {
+        let mut due = Vec::new();
+        for (index, shard) in self.shards.iter_mut().enumerate() {
+            let mut others = Vec::new();
+            while let Some(Reverse((at, id))) = shard.queue.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+                if due.len() >= BATCH {
+                    break;
+                }
+                shard.queue.pop();
+                if owns(id) {
+                    due.push(Due { id, at, shard: index });
+                } else {
+                    // Looked at again in a while: the partition may come to us.
+                    others.push(Reverse((now + micros(LOOK), id)));
+                }
+            }
+            shard.queue.extend(others);
+        }
+        due
+    }
+}
+
+fn put(connection: &Connection, provider: &'static str, now: i64, out: &mut Outbox) {
+    let hint = Hint {
+        hint_id: Uuid::now_v7(),
+        provider,
+        connection_id: connection.id,
+        cause: Cause::Schedule,
+        lane: Lane::Live,
+        change: Change::Data,
+        streams: vec![],
+        window_start: None,
+        window_end: None,
+        created_at: now,
+        not_before: None,
+        attempt: 0,
+    };
+    out.put(&topics::HINT_LIVE, None, connection.id.to_string().as_bytes(), |bytes| hint.encode(bytes));
+}
+
+/// Whoever was held back must not come all at once.
+fn spread() -> i64 {
+    rand::rng().random_range(0..=10 * MINUTE)
+}
+
+const MINUTE: i64 = 60_000_000;
 
 /// When to ask again: a time drawn from the provider's range, moved out of its maintenance.
 pub(crate) fn next_poll(cloud: &Cloud, now: i64) -> i64 {
     let (least, most) = cloud.settings.poll_minutes.unwrap_or(cloud.profile().poll_minutes);
-    let minute = 60_000_000;
-    let at = now + rand::rng().random_range(i64::from(least) * minute..=i64::from(most) * minute);
-    match closed_until(&cloud.settings.maintenance, at) {
-        None => at,
-        // Spread over the next minutes: whoever was held back must not come all at once.
-        Some(open) => open + rand::rng().random_range(0..=10 * minute),
-    }
+    let at = now + rand::rng().random_range(i64::from(least) * MINUTE..=i64::from(most) * MINUTE);
+    closed_until(&cloud.settings.maintenance, at).map_or(at, |open| open + spread())
 }
 
 /// The end of the maintenance that `at` falls into, if it does.

@@ -54,9 +54,11 @@ async fn another_browser_another_provider_and_another_issuer_are_refused_and_bur
         ("another browser", |c| Callback { session: Some(&[8; 32]), ..c }, |e| matches!(e, FinishError::OtherSession)),
         ("no cookie", |c| Callback { session: None, ..c }, |e| matches!(e, FinishError::OtherSession)),
         ("another provider's address", |c| Callback { provider: "withings", ..c }, |e| matches!(e, FinishError::OtherProvider)),
-        ("another issuer", |c| Callback { issuer: Some("https://evil.example"), ..c }, |e| {
-            matches!(e, FinishError::OtherProvider)
-        }),
+        (
+            "another issuer",
+            |c| Callback { issuer: Some("https://evil.example"), ..c },
+            |e| matches!(e, FinishError::OtherProvider),
+        ),
     ];
     for (name, spoil, expected) in cases {
         let given = given(&world, "person-1", &yes).await;
@@ -113,7 +115,10 @@ async fn fewer_scopes_than_asked_for_are_told_and_what_lacks_them_is_not_asked()
     let finished = world.ingest.accounts().finish(callback(GOOGLE, &given)).await.map_err(|e| e.why).expect("connected");
     assert!(finished.missing.iter().any(|scope| scope.contains("sleep")), "{:?}", finished.missing);
     let connection = world.store.connection(finished.connection).await.expect("the store").expect("a connection");
-    assert_eq!((connection.reason.as_deref(), connection.scopes.as_slice()), (Some("fewer_scopes"), [only.to_owned()].as_slice()));
+    assert_eq!(
+        (connection.reason.as_deref(), connection.scopes.as_slice()),
+        (Some("fewer_scopes"), [only.to_owned()].as_slice())
+    );
     world.ingest.fetcher().run(&[world.hint("sleep", None)]).await.expect("done");
     assert_eq!(world.asked("sleep"), 0, "the provider would refuse it");
     world.ingest.fetcher().run(&[world.hint("steps", None)]).await.expect("done");

@@ -8,11 +8,14 @@ use clap::Subcommand;
 use headwater_schemas::raw::Raw;
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::wire;
+use headwater_store::body;
+use headwater_store::vault::Owner;
 use rdkafka::Offset;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::app::App;
 
@@ -90,8 +93,13 @@ impl Dead {
                     if format!("{}:{}", message.partition(), message.offset()) == position {
                         found = true;
                         let value = message.payload().unwrap_or_default();
-                        let bytes = if body { Raw::decode(wire::split(value)?.1)?.body } else { value };
-                        std::io::stdout().write_all(bytes)?;
+                        if body {
+                            let raw = Raw::decode(wire::split(value)?.1)?;
+                            let opened = tokio::runtime::Handle::current().block_on(opened(app, &raw))?;
+                            std::io::stdout().write_all(opened.as_ref().map_or(raw.body, |bytes| bytes.as_slice()))?;
+                        } else {
+                            std::io::stdout().write_all(value)?;
+                        }
                     }
                     Ok(())
                 })?;
@@ -100,6 +108,15 @@ impl Dead {
             }
         }
     }
+}
+
+/// The provider's bytes of a record whose body is sealed. The person's key is in the store, unless the person was erased.
+async fn opened(app: &App, raw: &Raw<'_>) -> anyhow::Result<Option<Zeroizing<Vec<u8>>>> {
+    let Some(sealed) = &raw.encryption else { return Ok(None) };
+    let id = body::key_id(sealed).context("the body is sealed in a way this build does not know")?;
+    let key = app.store().await?.opening_key(&Owner::Subject(raw.subject_id.to_owned()), id).await?;
+    let key = key.context("the body is sealed and its key is not there: was the person erased?")?;
+    Ok(Some(body::open(&key, raw)?))
 }
 
 fn letter(worker: &str, message: &BorrowedMessage<'_>) -> Letter {

@@ -41,7 +41,10 @@ impl StoreCommand {
             }
             Self::RotateKeys => {
                 let done = app.store().await?.rewrap_keys().await?;
-                println!("{} data keys: {} wrapped anew, {} changed meanwhile, {} failed", done.seen, done.rewrapped, done.passed, done.failed);
+                println!(
+                    "{} data keys: {} wrapped anew, {} changed meanwhile, {} failed",
+                    done.seen, done.rewrapped, done.passed, done.failed
+                );
                 anyhow::ensure!(done.failed == 0, "{} data keys are wrapped by keys that are not configured", done.failed);
                 Ok(())
             }
