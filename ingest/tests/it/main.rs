@@ -3,5 +3,6 @@
 mod accounts;
 mod door;
 mod fetch;
+mod schedule;
 mod support;
 mod tokens;

@@ -2,6 +2,7 @@
 //! processes, and ends only what it started.
 
 mod bad_input;
+mod browser;
 mod feed;
 mod journey;
 mod kills;
