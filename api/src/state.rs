@@ -56,7 +56,7 @@ impl Api {
         match caller.require(action, subject) {
             Ok(()) => Ok(()),
             Err(denied) => {
-                self.denied(caller, name, Some(subject), None).await?;
+                self.denied(caller, name, Some(subject).filter(|subject| !subject.is_empty()), None).await?;
                 Err(denied.into())
             }
         }
