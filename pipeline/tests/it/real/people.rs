@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use headwater_ingest::Outlet;
 use headwater_schemas::topics;
-use headwater_simulator::{Addition, Content, Provider, Settings};
+use headwater_simulator::{Addition, Content, People, Provider, Settings};
+use headwater_store::Store;
+use headwater_store::seal::Keyring;
+use headwater_store::sqlite::SqliteStore;
 use rand::Rng as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -14,7 +17,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::parts_or_skip;
-use super::rig::{Process, Rig, until};
+use super::rig::{Process, Rig, small, until};
 
 const SUBJECT: &str = "person-1";
 
@@ -23,7 +26,7 @@ const SUBJECT: &str = "person-1";
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_instances_that_refresh_one_single_use_token_one_asks() {
     let parts = parts_or_skip!();
-    let mut settings = Settings::quiet();
+    let mut settings = small();
     settings.oauth.withings_refresh_grace = Duration::ZERO;
     let rig = Rig::at(parts, Some(settings), "").await;
     let person = rig.person(Provider::Withings);
@@ -59,6 +62,53 @@ async fn of_many_instances_that_refresh_one_single_use_token_one_asks() {
     }
     let connection = rig.store.connection(connection).await.expect("the store").expect("a connection");
     assert_eq!(connection.state, headwater_store::ConnectionState::Active, "nobody lost a token");
+}
+
+/// The provider's answer to a refresh is lost, as by a crash before it was stored: with grace nobody loses the connection, without it the one in
+/// flight does, is counted as such, and no other. On both stores.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_to_a_refresh_costs_nothing_where_there_is_grace_and_one_connection_where_there_is_none() {
+    let parts = parts_or_skip!();
+    for (grace, lost) in [(Duration::from_secs(8 * 3600), 0), (Duration::ZERO, 1)] {
+        let mut settings = Settings { people: People { withings: 4, google_health: 0 }, ..small() };
+        settings.oauth.withings_refresh_grace = grace;
+        let rig = Rig::at(parts.clone(), Some(settings), "").await;
+        let sqlite: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(":memory:".as_ref(), Keyring::ephemeral()).await.expect("a store"));
+        sqlite.migrate().await.expect("tables");
+        for (name, store) in [("cassandra", rig.store.clone()), ("sqlite", sqlite)] {
+            let mut connections = Vec::new();
+            let people = rig.control().people().into_iter().filter(|p| p.provider == Provider::Withings);
+            for (n, person) in people.enumerate() {
+                connections.push(rig.connect_at(&store, &person, &format!("s{n}")).await);
+            }
+            for connection in &connections {
+                let mut tokens = store.tokens(*connection).await.expect("the store").expect("tokens");
+                let expected = Some(tokens.generation);
+                (tokens.expires_at, tokens.generation) = (Some(1), tokens.generation + 1);
+                assert!(store.put_tokens(*connection, expected, &tokens).await.expect("the store"));
+            }
+            let keeper = || {
+                let outlet: Arc<dyn Outlet> = Arc::new(rig.app.producer("refresh").expect("a producer"));
+                rig.app.ingest(store.clone(), outlet).expect("ingest").tokens()
+            };
+            // Done there, and cut off on the way back: the next instance finds the intent.
+            rig.control().fault_at(Provider::Withings, "requesttoken", headwater_simulator::Fault::CutJson, 1);
+            assert!(keeper().access(connections[0], "withings", None).await.is_err());
+            let mut gone = 0;
+            for connection in &connections {
+                let after = keeper();
+                gone += usize::from(after.access(*connection, "withings", None).await.is_err());
+            }
+            let mut reasons = Vec::new();
+            for connection in &connections {
+                reasons.extend(store.connection(*connection).await.expect("the store").expect("a connection").reason);
+            }
+            assert_eq!((gone, reasons.len()), (lost, lost), "{name}, grace {grace:?}: {reasons:?}");
+            assert!(reasons.iter().all(|reason| reason == "lost_in_refresh"), "{name}: {reasons:?}");
+            println!("{name}, grace {grace:?}: {gone} of {} connections lost their token", connections.len());
+        }
+    }
 }
 
 /// Receive, fetch, normalize, both sinks, and the API.
@@ -205,7 +255,7 @@ async fn no_secret_payload_or_provider_id_is_ever_said() {
     const NUMBER: &str = "770077";
     let parts = parts_or_skip!();
     let spans = Spans::start().await;
-    let settings = Settings { canary: Some(WORD.into()), ..Settings::quiet() };
+    let settings = Settings { canary: Some(WORD.into()), ..small() };
     let telemetry = format!("[telemetry]\notlp_endpoint = \"{}\"\n", spans.url);
     let mut rig = Rig::at(parts, Some(settings), &telemetry).await;
     rig.log = "trace";

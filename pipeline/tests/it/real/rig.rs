@@ -122,6 +122,11 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
 }
 
+/// A cloud with one person of each provider and three days of history.
+pub fn small() -> Settings {
+    Settings { people: People { withings: 1, google_health: 1 }, history_days: 3, ..Settings::quiet() }
+}
+
 /// Waits until `check` gives something.
 pub async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
@@ -148,7 +153,7 @@ impl Rig {
 
     /// The same with more configuration.
     pub async fn with(parts: Parts, cloud: bool, more: &str) -> Self {
-        Self::at(parts, cloud.then(Settings::quiet), more).await
+        Self::at(parts, cloud.then(small), more).await
     }
 
     /// The same at a cloud with these settings.
@@ -159,8 +164,6 @@ impl Rig {
         let api = format!("127.0.0.1:{}", free_port());
         let simulator = if let Some(settings) = cloud {
             let settings = Settings {
-                people: People { withings: 1, google_health: 1 },
-                history_days: 3,
                 webhooks: Some(WebhookTargets::under(&format!("http://{receive}/webhooks"), PATH_SECRET, AUTHORIZATION)),
                 ..settings
             };
@@ -233,13 +236,22 @@ impl Rig {
 
     /// The accounts as a role of this process sees them.
     pub fn accounts(&self) -> Arc<Accounts> {
+        self.accounts_at(&self.store)
+    }
+
+    fn accounts_at(&self, store: &Arc<dyn Store>) -> Arc<Accounts> {
         let producer = self.app.producer("test").expect("a producer");
-        self.app.ingest(self.store.clone(), Arc::new(producer)).expect("ingest").accounts()
+        self.app.ingest(store.clone(), Arc::new(producer)).expect("ingest").accounts()
     }
 
     /// Connects a person of the cloud who says yes to everything.
     pub async fn connect(&self, person: &Person, subject: &str) -> uuid::Uuid {
-        let (accounts, session, redirect) = (self.accounts(), [7; 32], "http://127.0.0.1:1/callback");
+        self.connect_at(&self.store, person, subject).await
+    }
+
+    /// The same in another store than the roles'.
+    pub async fn connect_at(&self, store: &Arc<dyn Store>, person: &Person, subject: &str) -> uuid::Uuid {
+        let (accounts, session, redirect) = (self.accounts_at(store), [7; 32], "http://127.0.0.1:1/callback");
         let provider = person.provider.name();
         let begin = Begin {
             provider,

@@ -144,7 +144,8 @@ async fn a_link_works_once_and_another_browser_cannot_finish_what_this_one_began
     allow(&mine, &rig.person(Provider::GoogleHealth)).await;
     mine.see("#told[data-told=unknown_attempt]").await;
     assert!(connections(&rig).await.is_empty());
-    (mine.close().await, other.close().await);
+    mine.close().await;
+    other.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
