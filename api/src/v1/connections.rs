@@ -335,10 +335,19 @@ pub async fn deactivate(
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     let name = "deactivate";
-    let (_, subject) = api.connection(&caller, Action::Deactivate, name, (id, None)).await?;
+    let (connection, subject) = api.connection(&caller, Action::Deactivate, name, (id, None)).await?;
+    alone(&caller, &connection)?;
     api.accounts.deactivate(id).await?;
     api.done(Act { actor: &caller.actor, action: name, subject: Some(&subject), connection: Some(id), detail: None }).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// One of several who share an account does not decide for the others.
+fn alone(caller: &Caller, connection: &Connection) -> Result<(), Problem> {
+    if connection.subjects.len() > 1 && !caller.may(Action::ListAll, "") {
+        return Err(Problem::new(409, "shared", "others share the account: end your own part of it instead"));
+    }
+    Ok(())
 }
 
 /// Go on with a paused connection
@@ -350,7 +359,8 @@ pub async fn reactivate(
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     let name = "reactivate";
-    let (_, subject) = api.connection(&caller, Action::Deactivate, name, (id, None)).await?;
+    let (connection, subject) = api.connection(&caller, Action::Deactivate, name, (id, None)).await?;
+    alone(&caller, &connection)?;
     api.accounts.reactivate(id).await?;
     api.done(Act { actor: &caller.actor, action: name, subject: Some(&subject), connection: Some(id), detail: None }).await?;
     Ok(StatusCode::NO_CONTENT)

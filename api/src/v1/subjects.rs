@@ -211,6 +211,11 @@ fn proof(subject: &str, steps: Vec<ErasureStep>) -> Proof {
         subject: subject.to_owned(),
         status: if complete { "complete" } else { "running" },
         steps: steps.collect(),
-        retained: vec![days(&OBSERVATION), days(&DEAD)],
+        retained: vec![
+            days(&OBSERVATION),
+            days(&DEAD),
+            "coverage: which spans of time were looked through, without a value".to_owned(),
+            "audit: who did what, kept as evidence".to_owned(),
+        ],
     }
 }

@@ -121,6 +121,8 @@ async fn anothers_connection_is_one_that_is_not_there() {
     assert_eq!(world.connect("a").await, theirs);
     let seen = world.ask("GET", &format!("/v1/connections/{theirs}"), &mine, None).await;
     assert!(seen.status == 200 && seen.json()["subject"] == "a" && !seen.text.contains("\"b\""), "{}", seen.text);
+    let paused = world.ask("POST", &format!("/v1/connections/{theirs}/deactivate"), &mine, None).await;
+    assert_eq!(paused.status, 409, "one does not pause the other: {}", paused.text);
     let left = world.ask("DELETE", &format!("/v1/connections/{theirs}"), &mine, None).await;
     assert_eq!((left.status, left.json()["outcome"].as_str()), (200, Some("others_remain")));
     assert_eq!(world.ask("GET", &format!("/v1/connections/{theirs}"), &mine, None).await.status, 404);

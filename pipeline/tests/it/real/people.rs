@@ -4,16 +4,21 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use headwater_ingest::Outlet;
 use headwater_schemas::topics;
 use headwater_simulator::{Addition, Content, People, Provider, Settings};
 use headwater_store::Store;
 use headwater_store::seal::Keyring;
 use headwater_store::sqlite::SqliteStore;
+use hmac::{Hmac, Mac as _};
 use rand::Rng as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use secrecy::ExposeSecret as _;
 use serde_json::json;
+use sha2::Sha256;
 use tokio::task::JoinSet;
 
 use super::parts_or_skip;
@@ -165,6 +170,83 @@ async fn a_withdrawn_type_stops_within_seconds_and_comes_back_when_it_is_granted
 
     accounts.agree(SUBJECT, &agreed(&[])).await.expect("recorded");
     until("what was passed over", async || rig.rows(SUBJECT, "body-weight", second.0, second.1).await.pop()).await;
+}
+
+/// A platform that is told of account links, and checks the signature as its libraries would.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_hears_that_a_link_ended_signed_and_once_it_answers() {
+    let parts = parts_or_skip!();
+    let heard: Arc<std::sync::Mutex<Vec<(Vec<(String, String)>, String)>>> = Arc::default();
+    let keep = heard.clone();
+    let router = axum::Router::new().fallback(async move |headers: axum::http::HeaderMap, body: String| {
+        let headers = headers.iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap_or_default().to_owned())).collect();
+        let mut heard = keep.lock().expect("nothing panics under this lock");
+        heard.push((headers, body));
+        // The first attempt fails: the same event comes again.
+        if heard.len() == 1 { axum::http::StatusCode::SERVICE_UNAVAILABLE } else { axum::http::StatusCode::NO_CONTENT }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
+    let mut serving = JoinSet::new();
+    serving.spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+    let hooks = format!("[sinks.hooks]\nurl = \"{url}\"\nsecret = \"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"\n");
+    let rig = Rig::with(parts, true, &hooks).await;
+    let _hooks = rig.start(&["sink", "hooks"]).await;
+    let connection = rig.connect(&rig.person(Provider::GoogleHealth), SUBJECT).await;
+    rig.accounts().disconnect(connection, SUBJECT).await.expect("left");
+    let heard = until("both attempts", async || {
+        let heard = heard.lock().expect("nothing panics under this lock").clone();
+        (heard.len() >= 2).then_some(heard)
+    })
+    .await;
+    let header = |n: usize, name: &str| heard[n].0.iter().find(|(h, _)| h == name).map(|(_, v)| v.clone()).expect("a header");
+    assert_eq!(header(0, "webhook-id"), header(1, "webhook-id"), "a repeat is the same event");
+    for (n, (_, body)) in heard.iter().enumerate().take(2) {
+        let event: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(event["type"], "connection.disconnected", "{event}");
+        assert_eq!(event["data"]["connection_id"], connection.to_string(), "{event}");
+        let signed = format!("{}.{}.{body}", header(n, "webhook-id"), header(n, "webhook-timestamp"));
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"0123456789abcdef0123456789abcdef").expect("a key");
+        mac.update(signed.as_bytes());
+        let expected = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+        assert_eq!(header(n, "webhook-signature"), expected);
+    }
+}
+
+/// Announcements that ended at the provider are set up again, and are gone with the connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn announcements_are_set_up_looked_after_and_ended() {
+    let parts = parts_or_skip!();
+    let rig = Rig::new(parts, true).await;
+    let _receive = rig.start(&["receive"]).await;
+    let person = rig.person(Provider::Withings);
+    let connection = rig.connect(&person, SUBJECT).await;
+    let cloud = rig.simulator.as_ref().expect("a cloud").url();
+    let notify = async |form: &[(&str, &str)]| -> serde_json::Value {
+        let tokens = rig.store.tokens(connection).await.expect("the store").expect("tokens");
+        let request = reqwest::Client::new().post(format!("{cloud}/withings/notify")).form(form);
+        let answer = request.bearer_auth(tokens.access.expose_secret()).send().await.expect("an answer");
+        answer.json().await.expect("JSON")
+    };
+    let listed = async || notify(&[("action", "list")]).await["body"]["profiles"].as_array().expect("a list").clone();
+    let all = listed().await;
+    assert_eq!(all.len(), 7, "{all:?}");
+    assert!(rig.store.health(connection).await.expect("the store").subscribed_at.is_some());
+    let callback = all[0]["callbackurl"].as_str().expect("an address").to_owned();
+    for appli in ["1", "44"] {
+        notify(&[("action", "revoke"), ("callbackurl", &callback), ("appli", appli)]).await;
+    }
+    assert_eq!(listed().await.len(), 5);
+    // As if the last look was long ago.
+    rig.store.set_subscribed(connection, Some(1)).await.expect("the store");
+    let _fetch = rig.start(&["fetch"]).await;
+    rig.accounts().sync(connection).await.expect("asked");
+    until("all of them again", async || (listed().await.len() == 7).then_some(())).await;
+    rig.accounts().disconnect(connection, SUBJECT).await.expect("left");
+    // The access is gone too, so the cloud is asked as somebody who connects anew.
+    let again = rig.connect(&person, SUBJECT).await;
+    assert_eq!(again, connection);
+    assert_eq!(listed().await.len(), 7, "and none twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,10 @@
 //! One pipeline of real processes around one simulated cloud.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use headwater::app::App;
@@ -13,6 +13,7 @@ use headwater_ingest::Accounts;
 use headwater_ingest::account::{Begin, Callback};
 use headwater_simulator::{Control, People, Person, Provider, Settings, Simulator, WebhookTargets};
 use headwater_store::{ObservationQuery, Store, StoredObservation};
+use rand::Rng as _;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -118,8 +119,17 @@ pub const AUTHORIZATION: &str = "Bearer told-to-the-provider";
 pub const HUB: &str = "hub";
 pub const API_TOKEN: &str = "a-static-bearer-token";
 
+/// A port that nobody listens on, below those that outgoing connections take: between the look and the listening nobody else gets it. Each is
+/// given once.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().expect("nothing panics under this lock");
+    loop {
+        let port = rand::rng().random_range(10_000..20_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() && given.insert(port) {
+            return port;
+        }
+    }
 }
 
 /// A cloud with one person of each provider and three days of history.
