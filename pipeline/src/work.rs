@@ -151,8 +151,21 @@ pub struct Process {
     pub store: Arc<dyn Store>,
 }
 
-/// The keys that a batch's sealed records name, by subject and key; `None` where the key is not there.
-type Keys = HashMap<(String, Uuid), Option<Arc<DataKey>>>;
+/// The keys that a batch's sealed records name, by their ids.
+type Keys = HashMap<Uuid, Sealed>;
+
+/// Whose a key is, and whether it is there.
+struct Sealed {
+    subject: String,
+    key: Key,
+}
+
+enum Key {
+    There(Arc<DataKey>),
+    /// Deleted, with the person it belonged to.
+    Erased,
+    Missing,
+}
 
 impl Process {
     /// Looks up the keys that the batch needs, each once.
@@ -166,14 +179,23 @@ impl Process {
             if let Some(id) = raw.encryption.as_ref().and_then(body::key_id)
                 && self.decision(raw.subject_id) != Some(Decision::Erased)
             {
-                keys.entry((raw.subject_id.to_owned(), id)).or_default();
+                keys.entry(id).or_insert_with(|| Sealed { subject: raw.subject_id.to_owned(), key: Key::Missing });
             }
         });
-        for ((subject, id), key) in &mut keys {
-            let found = self.store.opening_key(&Owner::Subject(subject.clone()), *id).await;
-            *key = found.map_err(|e| Unavailable { what: "store", why: e.to_string(), retry_after: None })?;
+        for (id, sealed) in &mut keys {
+            let found = self.key(&sealed.subject, *id).await;
+            sealed.key = found.map_err(|e| Unavailable { what: "store", why: e.to_string(), retry_after: None })?;
         }
         Ok(keys)
+    }
+
+    async fn key(&self, subject: &str, id: Uuid) -> headwater_store::Result<Key> {
+        match self.store.opening_key(&Owner::Subject(subject.to_owned()), id).await? {
+            Some(key) => Ok(Key::There(key)),
+            // The erasure may be ahead of the news of it.
+            None if !self.store.erasure(subject).await?.is_empty() => Ok(Key::Erased),
+            None => Ok(Key::Missing),
+        }
     }
 
     fn decision(&self, subject: &str) -> Option<Decision> {
@@ -195,9 +217,11 @@ impl Process {
             None => None,
             Some(sealed) => {
                 let id = body::key_id(sealed).ok_or_else(|| Reject::new(code::SEALED, "expected an algorithm of this build"))?;
-                let key = keys.get(&(raw.subject_id.to_owned(), id)).and_then(Option::as_ref);
-                let key = key.ok_or_else(|| Reject::new(code::SEALED, "expected a key that is there"))?;
-                Some(body::open(key, &raw).map_err(|e| Reject::new(code::SEALED, e.to_string()))?)
+                match keys.get(&id).filter(|sealed| sealed.subject == raw.subject_id).map(|sealed| &sealed.key) {
+                    Some(Key::There(key)) => Some(body::open(key, &raw).map_err(|e| Reject::new(code::SEALED, e.to_string()))?),
+                    Some(Key::Erased) => return Ok(Report { withheld: 1, ..Report::default() }),
+                    Some(Key::Missing) | None => return Err(Reject::new(code::SEALED, "expected a key that is there")),
+                }
             }
         };
         let payload = opened.as_ref().map(|bytes| bytes.as_slice());
