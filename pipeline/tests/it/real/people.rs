@@ -176,7 +176,8 @@ async fn a_withdrawn_type_stops_within_seconds_and_comes_back_when_it_is_granted
 #[tokio::test(flavor = "multi_thread")]
 async fn a_platform_hears_that_a_link_ended_signed_and_once_it_answers() {
     let parts = parts_or_skip!();
-    let heard: Arc<std::sync::Mutex<Vec<(Vec<(String, String)>, String)>>> = Arc::default();
+    type Call = (Vec<(String, String)>, String);
+    let heard: Arc<std::sync::Mutex<Vec<Call>>> = Arc::default();
     let keep = heard.clone();
     let router = axum::Router::new().fallback(async move |headers: axum::http::HeaderMap, body: String| {
         let headers = headers.iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap_or_default().to_owned())).collect();
