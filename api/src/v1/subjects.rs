@@ -84,6 +84,19 @@ pub struct Consent {
     decided_at: Option<String>,
 }
 
+impl Consent {
+    fn of(version: i64, agreed: Agreed) -> Self {
+        Self {
+            version,
+            granted: agreed.granted,
+            data_types: agreed.data_types,
+            recipients: agreed.recipients,
+            until: agreed.until.map(time),
+            decided_at: Some(time(agreed.at)),
+        }
+    }
+}
+
 /// What a subject agreed to
 #[utoipa::path(get, path = "/v1/subjects/{subject}/consent", tag = "subjects", params(("subject" = String, Path)),
     responses((status = 200, body = Consent), (status = 403)))]
@@ -96,14 +109,7 @@ pub async fn consent(
     api.allow(&caller, Action::ReadConnection, "read_consent", subject).await?;
     let consent = match api.accounts.agreed(subject).await? {
         None => Consent { version: 0, granted: true, data_types: vec![], recipients: vec![], until: None, decided_at: None },
-        Some((version, agreed)) => Consent {
-            version,
-            granted: agreed.granted,
-            data_types: agreed.data_types,
-            recipients: agreed.recipients,
-            until: agreed.until.map(time),
-            decided_at: Some(time(agreed.at)),
-        },
+        Some((version, agreed)) => Consent::of(version, agreed),
     };
     api.done(Act { actor: &caller.actor, action: "read_consent", subject: Some(subject), connection: None, detail: None })
         .await?;
@@ -135,14 +141,7 @@ pub async fn agree(
     let version = api.accounts.agree(subject, &agreed).await?;
     let detail = Some(if agreed.granted { "granted" } else { "withdrawn" });
     api.done(Act { actor: &caller.actor, action: "consent", subject: Some(subject), connection: None, detail }).await?;
-    Ok(Json(Consent {
-        version,
-        granted: agreed.granted,
-        data_types: agreed.data_types,
-        recipients: agreed.recipients,
-        until: agreed.until.map(time),
-        decided_at: Some(time(agreed.at)),
-    }))
+    Ok(Json(Consent::of(version, agreed)))
 }
 
 /// The proof of an erasure.

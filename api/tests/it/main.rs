@@ -2,4 +2,5 @@
 
 mod access;
 mod connect;
+mod mail;
 mod world;

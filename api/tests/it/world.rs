@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use headwater_api::auth::{Clock, DevKeys, Grant};
+use headwater_api::mail::Mailer;
 use headwater_api::{Access, Api, Settings};
 use headwater_ingest::clock::Manual;
 use headwater_ingest::settings::{IngestSettings, Providers};
@@ -99,13 +100,14 @@ impl World {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let mut settings = Settings { public_url: url.clone(), return_urls: vec![BACK.into()], ..Settings::default() };
         change(&mut settings);
+        let mailer = settings.mail.as_ref().map(|mail| Mailer::new(mail).expect("a mailer"));
         let verifier = Arc::new(keys.verifier(ISSUER, AUDIENCE, Clock::system()));
         let api = Api {
             store: store.clone(),
             accounts: ingest.accounts(),
             settings,
             access: Access { token: Some(TOKEN.into()), verifier: Some(verifier) },
-            mailer: None,
+            mailer,
         };
         let mut serving = JoinSet::new();
         let router = headwater_api::router(Arc::new(api));

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use headwater_schemas::topics;
+use headwater_schemas::connection::{Connection, State};
+use headwater_schemas::topics::{self, Subject as _};
+use headwater_schemas::wire;
 use headwater_simulator::{Addition, Announcement, Change, Content, Provider, Select};
 use headwater_store::StoredObservation;
 
@@ -55,7 +57,8 @@ async fn the_whole_way(rig: Rig, way: Way) {
     assert_eq!((decimal(&first), first.unit.as_deref(), first.status.as_str()), (Some(81.25), Some("kg"), "final"));
     until("the message at the other endpoint", async || on_hub(&rig, &first, "81.25").then_some(())).await;
 
-    // The same notification ten more times, windows in no order.
+    // The same notification ten more times, windows in no order, when all history is in.
+    until("all history", async || history_is_in(&rig).then_some(())).await;
     settled(&rig).await;
     let raws = rig.values(&topics::RAW.name(&rig.namespace, Some(way.provider.name()))).len();
     for n in 0..10i64 {
@@ -108,6 +111,14 @@ fn on_hub(rig: &Rig, row: &StoredObservation, what: &str) -> bool {
     rig.hub_values().iter().any(|value| {
         let text = String::from_utf8_lossy(value);
         text.starts_with("{\"resourceType\":\"Observation\"") && text.contains(&id) && text.contains(what)
+    })
+}
+
+fn history_is_in(rig: &Rig) -> bool {
+    let events = rig.values(&topics::CONNECTION.name(&rig.namespace, None));
+    events.iter().any(|value| {
+        let (_, body) = wire::split(value).expect("a frame");
+        Connection::decode(body).expect("our own record").state == State::Incremental
     })
 }
 
