@@ -8,7 +8,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 
 use super::super::rig::free_port;
 
-const TIMEOUT: Duration = Duration::from_secs(45);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 pub struct Browser {
     driver: Child,
