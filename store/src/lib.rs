@@ -25,8 +25,8 @@ use seal::DataKey;
 use vault::{Owner, Rewrapped};
 
 pub use rows::{
-    Connection, ConnectionState, Cursor, ErasureStep, Health, Identity, Intent, Lease, Listed, ObservationPage, ObservationQuery,
-    StoredDevice, StoredObservation, Subject, Tokens,
+    Connection, ConnectionState, Cursor, Erased, ErasureStep, Health, Identity, Intent, Lease, Listed, ObservationPage,
+    ObservationQuery, StoredDevice, StoredObservation, Subject, Tokens,
 };
 
 /// The store cannot be reached or did not answer in time. Everything else is a bug and says so in `why`.
@@ -108,9 +108,9 @@ pub trait Store: Send + Sync + 'static {
     /// Wraps every data key anew that the current key-encryption key did not wrap. Safe to repeat and under load.
     async fn rewrap_keys(&self) -> Result<Rewrapped>;
 
-    /// Removes a subject's rows: observations, devices, identity, and the key that opens their raw records. How many observations and
-    /// devices there were. `at` is now.
-    async fn erase_subject(&self, subject: &str, at: i64) -> Result<(u64, u64)>;
+    /// Removes a subject's rows: observations, devices, identity, and the key that opens their raw records. What there was of it.
+    /// `at` is now.
+    async fn erase_subject(&self, subject: &str, at: i64) -> Result<Erased>;
     async fn erasure(&self, subject: &str) -> Result<Vec<ErasureStep>>;
     async fn put_erasure(&self, subject: &str, step: &ErasureStep) -> Result<()>;
 

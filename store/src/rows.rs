@@ -122,6 +122,15 @@ impl std::fmt::Debug for Identity {
     }
 }
 
+/// What an erasure found and removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Erased {
+    pub observations: u64,
+    pub devices: u64,
+    /// Data keys: what they sealed can be opened by nobody.
+    pub keys: u64,
+}
+
 /// One thing that was done to remove a person: part of the proof that is kept of it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ErasureStep {

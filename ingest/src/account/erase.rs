@@ -50,10 +50,10 @@ impl Accounts {
             out.put_tombstone(&topics::DEVICE, None, device.id.to_string().as_bytes());
         }
         self.shared.outlet.append(&out).await?;
-        let (observations, rows) = store.erase_subject(subject, self.now()).await?;
-        self.note(subject, "keys", 1, Some("the key of the raw records is deleted: no copy of them can be opened")).await?;
-        self.add(subject, "observations", observations).await?;
-        self.add(subject, "devices", rows).await?;
+        let erased = store.erase_subject(subject, self.now()).await?;
+        self.add(subject, "keys", erased.keys).await?;
+        self.add(subject, "observations", erased.observations).await?;
+        self.add(subject, "devices", erased.devices).await?;
         Ok(store.erasure(subject).await?)
     }
 

@@ -23,8 +23,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::rows::{
-    Connection, ConnectionState, Cursor, ErasureStep, Health, Identity, Intent, Lease, Listed, ObservationPage, ObservationQuery,
-    StoredDevice, StoredObservation, Subject, Tokens,
+    Connection, ConnectionState, Cursor, Erased, ErasureStep, Health, Identity, Intent, Lease, Listed, ObservationPage,
+    ObservationQuery, StoredDevice, StoredObservation, Subject, Tokens,
 };
 use crate::seal::DataKey;
 use crate::vault::{Owner, Rewrapped, Vault};
@@ -173,10 +173,10 @@ impl Store for SqliteStore {
         self.vault.rewrap(self).await
     }
 
-    async fn erase_subject(&self, subject: &str, _at: i64) -> Result<(u64, u64)> {
-        let removed = subjects::erase(&*self.write().await, subject).await?;
-        self.vault.delete(self, &Owner::Subject(subject.to_owned())).await?;
-        Ok(removed)
+    async fn erase_subject(&self, subject: &str, _at: i64) -> Result<Erased> {
+        let (observations, devices) = subjects::erase(&*self.write().await, subject).await?;
+        let keys = self.vault.delete(self, &Owner::Subject(subject.to_owned())).await?;
+        Ok(Erased { observations, devices, keys })
     }
     async fn erasure(&self, subject: &str) -> Result<Vec<ErasureStep>> {
         subjects::erasure(&*self.read().await, subject).await

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use headwater_store::seal::{DataKey, Kind, Place};
 use headwater_store::vault::Owner;
-use headwater_store::{Connection, Cursor, ErasureStep, Health, Identity, Intent, Store, Subject};
+use headwater_store::{Connection, Cursor, Erased, ErasureStep, Health, Identity, Intent, Store, Subject};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -160,14 +160,14 @@ pub async fn of_an_erased_subject_nothing_is_left_and_nothing_comes_back(store: 
     let step = |step: &str, count| ErasureStep { step: step.into(), at: 9, count, note: Some("note".into()) };
     store.put_erasure(&subject, &step("requested", 0)).await.unwrap();
     let now = MARCH + 400 * DAY;
-    assert_eq!(store.erase_subject(&subject, now).await.unwrap(), (40, 1));
+    assert_eq!(store.erase_subject(&subject, now).await.unwrap(), Erased { observations: 40, devices: 1, keys: 1 });
     assert!(store.observations(&everything(&subject)).await.unwrap().rows.is_empty());
     assert!(store.devices(&subject).await.unwrap().is_empty());
     assert!(store.subject(&subject).await.unwrap().is_none());
     assert_eq!(store.subject_by_identity(&identity).await.unwrap(), None);
     assert!(store.opening_key(&mine, sealing.id()).await.unwrap().is_none());
     assert!(store.sealing_key(&mine, now).await.unwrap().is_none(), "no new key for an erased subject");
-    assert_eq!(store.erase_subject(&subject, now).await.unwrap(), (0, 0));
+    assert_eq!(store.erase_subject(&subject, now).await.unwrap(), Erased::default());
     store.put_erasure(&subject, &step("verified", 3)).await.unwrap();
     store.put_erasure(&subject, &step("verified", 4)).await.unwrap();
     assert_eq!(store.erasure(&subject).await.unwrap(), [step("requested", 0), step("verified", 4)]);

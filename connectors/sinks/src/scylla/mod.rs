@@ -35,17 +35,17 @@ impl ScyllaSink {
             let rest = Duration::from_micros(u64::try_from(due - now).unwrap_or(0));
             return Err(Unavailable { why: "an erasure settles".into(), retry_after: Some(rest + Duration::from_millis(10)) });
         }
-        let (observations, devices) = self.store.erase_subject(consent.subject_id, now).await.map_err(unavailable)?;
-        let (left, more) = self.store.erase_subject(consent.subject_id, now).await.map_err(unavailable)?;
+        let swept = self.store.erase_subject(consent.subject_id, now).await.map_err(unavailable)?;
+        let left = self.store.erase_subject(consent.subject_id, now).await.map_err(unavailable)?;
+        let (swept, left) = (swept.observations + swept.devices, left.observations + left.devices + left.keys);
         let counted = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        for (step, count, note) in [
-            ("swept", observations + devices, "rows that were written while the erasure went round"),
-            ("left", left + more, "rows after that"),
-        ] {
+        for (step, count, note) in
+            [("swept", swept, "rows that were written while the erasure went round"), ("left", left, "rows and keys after that")]
+        {
             let step = ErasureStep { step: step.into(), at: now, count: counted(count), note: Some(note.into()) };
             self.store.put_erasure(consent.subject_id, &step).await.map_err(unavailable)?;
         }
-        if left + more > 0 {
+        if left > 0 {
             return Err(Unavailable { why: "rows of an erased subject are still written".into(), retry_after: None });
         }
         Ok(())

@@ -9,7 +9,7 @@ use headwater_simulator::{Addition, Announcement, Change, Content, Provider, Sel
 use headwater_store::StoredObservation;
 
 use super::parts_or_skip;
-use super::rig::{Rig, until};
+use super::rig::{Rig, until, until_within};
 
 /// What differs between the two providers of this test.
 struct Way {
@@ -58,7 +58,7 @@ async fn the_whole_way(rig: Rig, way: Way) {
     until("the message at the other endpoint", async || on_hub(&rig, &first, "81.25").then_some(())).await;
 
     // The same notification ten more times, windows in no order, when all history is in.
-    until("all history", async || history_is_in(&rig).then_some(())).await;
+    until_within("all history", Duration::from_secs(120), async || history_is_in(&rig).then_some(())).await;
     settled(&rig).await;
     let raws = rig.values(&topics::RAW.name(&rig.namespace, Some(way.provider.name()))).len();
     for n in 0..10i64 {

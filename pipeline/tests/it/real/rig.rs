@@ -20,7 +20,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Headers as _};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
-const TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where the real parts are.
 #[derive(Debug, Clone)]
@@ -138,13 +138,18 @@ pub fn small() -> Settings {
 }
 
 /// Waits until `check` gives something.
-pub async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until<T>(what: &str, check: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(what, TIMEOUT, check).await
+}
+
+/// The same with a patience of its own, for what goes at a provider's pace.
+pub async fn until_within<T>(what: &str, limit: Duration, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = check().await {
             return found;
         }
-        assert!(started.elapsed() < TIMEOUT, "{what}: not within {TIMEOUT:?}");
+        assert!(started.elapsed() < limit, "{what}: not within {limit:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
