@@ -85,6 +85,8 @@ impl Cloud {
             authorization: open(&webhook.authorization),
             authorization_required: webhook.authorization_required,
             verification_code: open(&webhook.verification_code),
+            signing_key: open(&webhook.signing_key),
+            subscription: webhook.subscription.clone(),
             keyset: self.keyset.lock().expect("nothing panics under this lock").bytes.clone(),
         }
     }

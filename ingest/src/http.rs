@@ -9,6 +9,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 /// Largest answer that is read, in bytes.
 const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 
+/// An address that leads elsewhere than to the provider.
+pub(crate) const FOREIGN: &str = "foreign_address";
+
 #[derive(Clone)]
 pub(crate) struct Http {
     client: reqwest::Client,
@@ -67,20 +70,24 @@ impl Http {
     }
 
     pub(crate) async fn fetch(&self, base: &str, fetch: &Fetch, token: &SecretString) -> Result<Answer, NoAnswer> {
-        self.send(self.request(base, fetch).bearer_auth(token.expose_secret())).await
+        self.send(self.request(base, fetch)?.bearer_auth(token.expose_secret())).await
     }
 
     /// A request that brings its own proof with it.
     pub(crate) async fn fetch_signed(&self, base: &str, fetch: &Fetch) -> Result<Answer, NoAnswer> {
-        self.send(self.request(base, fetch)).await
+        self.send(self.request(base, fetch)?).await
     }
 
-    fn request(&self, base: &str, fetch: &Fetch) -> reqwest::RequestBuilder {
-        let url = format!("{base}{}", fetch.path);
+    fn request(&self, base: &str, fetch: &Fetch) -> Result<reqwest::RequestBuilder, NoAnswer> {
+        let url = address(base, &fetch.path)?;
         let mut request = match fetch.method {
             Method::Get => self.client.get(url),
             Method::Post => self.client.post(url),
+            Method::Delete => self.client.delete(url),
         };
+        for (name, value) in &fetch.headers {
+            request = request.header(*name, value);
+        }
         if !fetch.query.is_empty() {
             request = request.query(&fetch.query);
         }
@@ -90,7 +97,7 @@ impl Http {
         if !fetch.json.is_empty() {
             request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(fetch.json.clone());
         }
-        request
+        Ok(request)
     }
 
     pub(crate) async fn post_form(&self, url: &str, form: &[(&str, String)]) -> Result<Answer, NoAnswer> {
@@ -110,6 +117,17 @@ impl Http {
     }
 }
 
+/// A path under the base; or an address somebody else named, which may lead nowhere but to the very host, port and scheme of the base.
+fn address(base: &str, path: &str) -> Result<reqwest::Url, NoAnswer> {
+    let wrong = |_| NoAnswer { why: "bad_address" };
+    if path.starts_with('/') {
+        return reqwest::Url::parse(&format!("{base}{path}")).map_err(wrong);
+    }
+    let (base, named) = (reqwest::Url::parse(base).map_err(wrong)?, reqwest::Url::parse(path).map_err(wrong)?);
+    let same = named.origin() == base.origin() && named.username().is_empty() && named.password().is_none();
+    if same { Ok(named) } else { Err(NoAnswer { why: FOREIGN }) }
+}
+
 async fn read(mut response: reqwest::Response) -> Result<Answer, NoAnswer> {
     let status = response.status().as_u16();
     let text = |value: &reqwest::header::HeaderValue| value.to_str().unwrap_or_default().to_owned();
@@ -122,4 +140,31 @@ async fn read(mut response: reqwest::Response) -> Result<Answer, NoAnswer> {
         body.extend_from_slice(&chunk);
     }
     Ok(Answer { status, headers, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_somebody_named_leads_to_the_provider_or_nowhere() {
+        let base = "https://api.example.org/v1";
+        assert_eq!(address(base, "/steps?a=1").unwrap().as_str(), "https://api.example.org/v1/steps?a=1");
+        assert_eq!(address(base, "https://api.example.org/other?token=t").unwrap().path(), "/other");
+        for foreign in [
+            "https://api.example.org.evil.net/x",
+            "https://api.example.org:8443/x",
+            "http://api.example.org/x",
+            "https://api.example.org@evil.net/x",
+            "https://user@api.example.org/x",
+            "https://169.254.169.254/latest/meta-data",
+            "https://127.0.0.1/x",
+            "https://[::1]/x",
+            "file:///etc/passwd",
+            "gopher://api.example.org/x",
+            "no address",
+        ] {
+            assert!(address(base, foreign).is_err(), "{foreign}");
+        }
+    }
 }

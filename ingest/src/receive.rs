@@ -271,6 +271,7 @@ fn hint(cloud: &Cloud, notice: &Notice, now: i64, out: &mut Outbox) {
         created_at: now,
         not_before: None,
         attempt: 0,
+        object: notice.object.as_deref(),
     };
     out.put(&topics::HINT_LIVE, None, connection_id.to_string().as_bytes(), |bytes| hint.encode(bytes));
 }

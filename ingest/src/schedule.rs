@@ -205,6 +205,7 @@ fn put(connection: &Connection, provider: &'static str, now: i64, out: &mut Outb
         created_at: now,
         not_before: None,
         attempt: 0,
+        object: None,
     };
     out.put(&topics::HINT_LIVE, None, connection.id.to_string().as_bytes(), |bytes| hint.encode(bytes));
 }

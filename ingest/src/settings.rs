@@ -90,6 +90,9 @@ pub struct WebhookSettings {
     pub authorization: Option<SecretString>,
     pub authorization_required: bool,
     pub verification_code: Option<SecretString>,
+    /// What the provider gave when the webhook was set up.
+    pub signing_key: Option<SecretString>,
+    pub subscription: Option<String>,
     pub keyset_url: Option<String>,
 }
 

@@ -188,6 +188,7 @@ const SECRETS: &[&str] = &[
     "path_secret",
     "authorization",
     "verification_code",
+    "signing_key",
     "token",
     "secret",
 ];

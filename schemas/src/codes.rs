@@ -102,6 +102,10 @@ units! {
     STROKES = "{strokes}", "strokes";
     PER_MINUTE_PLAIN = "/min", "/min";
     KILOCALORIE_PER_DAY_RATE = "kcal/d", "kcal/day";
+    GRAM = "g", "g";
+    MG_PER_DL_PER_MINUTE = "mg/dL/min", "mg/dL/min";
+    MMOL_PER_L_PER_MINUTE = "mmol/L/min", "mmol/L/min";
+    MET_MINUTES = "{MET-min}", "MET minutes";
 }
 
 /// Declares the measures and the list of all of them. `"1234-5"` is a LOINC code; `-` a local code equal to the slug.
@@ -174,11 +178,28 @@ measures! {
     HEART_RATE_ZONE_MODERATE = "heart-rate-zone-moderate" [-] "Time in moderate heart rate zone", MINUTE, Activity;
     HEART_RATE_ZONE_INTENSE = "heart-rate-zone-intense" [-] "Time in intense heart rate zone", MINUTE, Activity;
     HEART_RATE_ZONE_PEAK = "heart-rate-zone-peak" [-] "Time in peak heart rate zone", MINUTE, Activity;
+    MET_MINUTES_DAY = "met-minutes-day" [-] "MET minutes of the day", MET_MINUTES, Activity;
+    /// Not worn: says how much of a day's sums to believe.
+    NON_WEAR = "non-wear" [-] "Time the device was not worn", MINUTE, Activity;
     EXERCISE = "exercise" ["73985-4"] "Exercise", -, Activity;
     VO2_MAX = "vo2-max" ["94122-9"] "Maximal oxygen uptake", VO2, Activity;
     POWER = "power" [-] "Power", WATT, Activity;
     SWIM_STROKES = "swim-strokes" [-] "Swimming strokes", STROKES, Activity;
     POOL_LAPS = "pool-laps" [-] "Pool laps", COUNT, Activity;
+    SPEED = "speed" [-] "Speed", METRE_PER_SECOND, Activity;
+    CADENCE = "cadence" [-] "Cadence", PER_MINUTE_PLAIN, Activity;
+    /// Each maker's own scale: numbers of two makers cannot be compared.
+    ACTIVITY_SCORE = "activity-score" [-] "Activity score by device", SCORE, Activity;
+    READINESS_SCORE = "readiness-score" [-] "Readiness score by device", SCORE, Activity;
+    RECOVERY_SCORE = "recovery-score" [-] "Recovery score by device", SCORE, Activity;
+    STRAIN = "strain" [-] "Strain by device", SCORE, Activity;
+    TRAINING_LOAD = "training-load" [-] "Training load by device", SCORE, Activity;
+    STRESS_LEVEL = "stress-level" [-] "Stress level by device", SCORE, Activity;
+    STRESS_AVERAGE = "stress-average" [-] "Average stress level by device", SCORE, Activity;
+    STRESS_HIGH = "stress-high" [-] "Time in high stress by device", MINUTE, Activity;
+    RECOVERY_HIGH = "recovery-high" [-] "Time in high recovery by device", MINUTE, Activity;
+    BODY_BATTERY = "body-battery" [-] "Energy level by device", SCORE, Activity;
+    MINDFULNESS = "mindfulness" [-] "Duration of mindfulness", MINUTE, Activity;
 
     /// Time asleep, not time in bed.
     SLEEP = "sleep" ["93832-4"] "Sleep duration", MINUTE, Activity;
@@ -193,6 +214,9 @@ measures! {
     TIME_IN_BED = "time-in-bed" ["103213-5"] "Duration in bed", MINUTE, Activity;
     SLEEP_EFFICIENCY = "sleep-efficiency" [-] "Sleep efficiency", PERCENT, Activity;
     SLEEP_SCORE = "sleep-score" [-] "Sleep score", SCORE, Activity;
+    SLEEP_PERFORMANCE = "sleep-performance" [-] "Sleep performance by device", PERCENT, Activity;
+    SLEEP_CONSISTENCY = "sleep-consistency" [-] "Sleep consistency by device", PERCENT, Activity;
+    SLEEP_CYCLES = "sleep-cycles" [-] "Number of sleep cycles", COUNT, Activity;
     SNORING = "snoring" [-] "Snoring time", MINUTE, Activity;
     BREATHING_DISTURBANCES = "breathing-disturbances" [-] "Breathing disturbances intensity by device", SCORE, Activity;
     APNEA_HYPOPNEA_INDEX = "apnea-hypopnea-index" [-] "Apnea-hypopnea index by device", PER_MINUTE_PLAIN_PER_HOUR, Activity;
@@ -201,6 +225,7 @@ measures! {
 
     WEIGHT = "body-weight" ["29463-7"] "Body weight", KILOGRAM, VitalSigns, "bodyweight";
     HEIGHT = "body-height" ["8302-2"] "Body height", CENTIMETRE, VitalSigns, "bodyheight";
+    WAIST = "waist-circumference" ["56086-2"] "Waist circumference", CENTIMETRE, VitalSigns;
     BMI = "bmi" ["39156-5"] "Body mass index", KILOGRAM_PER_SQUARE_METRE, VitalSigns, "bmi";
     BODY_FAT = "body-fat" ["41982-0"] "Body fat percentage", PERCENT, VitalSigns;
     FAT_MASS = "fat-mass" [-] "Body fat mass", KILOGRAM, VitalSigns;
@@ -237,6 +262,13 @@ measures! {
     GLUCOSE_BLOOD_MOLAR = "glucose-blood-molar" ["15074-8"] "Blood glucose", MMOL_PER_L, Laboratory;
     /// Of a sensor under the skin: not blood.
     GLUCOSE_INTERSTITIAL_MASS = "glucose-interstitial-mass" ["99504-3"] "Glucose in interstitial fluid", MG_PER_DL, Laboratory;
+    GLUCOSE_INTERSTITIAL_MOLAR = "glucose-interstitial-molar" ["105272-9"] "Glucose in interstitial fluid", MMOL_PER_L, Laboratory;
+    /// By a meter, from the finger.
+    GLUCOSE_CAPILLARY_MASS = "glucose-capillary-mass" ["41653-7"] "Glucose in capillary blood by glucometer", MG_PER_DL, Laboratory;
+    GLUCOSE_RATE_MASS = "glucose-rate-mass" [-] "Rate of change of glucose by device", MG_PER_DL_PER_MINUTE, Laboratory;
+    GLUCOSE_RATE_MOLAR = "glucose-rate-molar" [-] "Rate of change of glucose by device", MMOL_PER_L_PER_MINUTE, Laboratory;
+    GLUCOSE_TREND = "glucose-trend" [-] "Trend of glucose by device", -, Laboratory;
+    CARBOHYDRATES = "carbohydrates" [-] "Carbohydrates eaten", GRAM, Activity;
 }
 
 units! {
@@ -260,6 +292,7 @@ concepts! {
     STAGE_UNKNOWN = "unspecified", "Not specified";
     KIND_MAIN = "main-sleep", "Main sleep";
     KIND_NAP = "nap", "Nap";
+    KIND_REST = "rest", "Rest, not sleep";
     RHYTHM_NORMAL = "no-atrial-fibrillation", "No sign of atrial fibrillation";
     RHYTHM_AFIB = "atrial-fibrillation", "Sign of atrial fibrillation";
     RHYTHM_INCONCLUSIVE = "inconclusive", "Inconclusive";

@@ -20,7 +20,7 @@ pub fn versions(topic: &Topic) -> &'static [&'static str] {
     } else if topic == &topics::AUDIT {
         &[include_str!("../released/audit.1.avsc")]
     } else if [&topics::HINT_LIVE, &topics::HINT_HISTORY, &topics::HINT_LATER].contains(&topic) {
-        &[include_str!("../released/hint.1.avsc")]
+        &[include_str!("../released/hint.1.avsc"), include_str!("../released/hint.2.avsc")]
     } else {
         &[]
     }

@@ -15,6 +15,10 @@ pub struct Keys {
     pub authorization_required: bool,
     /// The codes of handshakes that ask for a fixed answer.
     pub verification_code: Option<String>,
+    /// The key that the provider gave when the webhook was set up, where it signs with one of its own.
+    pub signing_key: Option<String>,
+    /// Which subscription the calls are of, where the provider numbers them.
+    pub subscription: Option<String>,
     /// The published key set, as fetched.
     pub keyset: Option<Vec<u8>>,
 }

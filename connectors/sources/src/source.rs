@@ -74,6 +74,25 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// The request without which a provider gives nothing of a person who consented. `member` is what the person is to be called there: it says
+    /// nothing about anybody. Harmless to repeat.
+    fn register(&self, member: &str) -> Option<Fetch> {
+        let _ = member;
+        None
+    }
+
+    /// The request for one record by the provider's id, where a notification names one that may lie anywhere in time.
+    fn locate(&self, stream: &'static Stream, object: &str) -> Option<Fetch> {
+        let _ = (stream, object);
+        None
+    }
+
+    /// When the record in the answer to [`Source::locate`] begins, microseconds since the epoch.
+    fn located(&self, got: &Response<'_>) -> Option<i64> {
+        let _ = got;
+        None
+    }
+
     /// Requests that make the provider announce this connection's changes to `callback`. Harmless to repeat.
     fn subscribe(&self, callback: &str) -> Vec<Fetch> {
         let _ = callback;
@@ -115,6 +134,8 @@ pub struct Revoke<'a> {
     pub user: &'a str,
     pub client_id: &'a str,
     pub client_secret: &'a str,
+    /// The newest access token there is; it may have ended.
+    pub access: &'a str,
     /// Seconds since the epoch.
     pub now: i64,
 }
@@ -184,6 +205,20 @@ pub struct Notice {
     /// `None` means the trailing window.
     pub window: Option<Window>,
     pub change: Change,
+    /// The provider's id of one record: the window it stands in is looked at. Of a stream that is not polled, the address it is to be had from.
+    pub object: Option<String>,
+}
+
+impl Notice {
+    /// Data of some streams may have changed.
+    pub fn data(user: impl Into<String>, streams: Vec<&'static str>) -> Self {
+        Self { user: user.into(), streams, window: None, change: Change::Data, object: None }
+    }
+
+    /// The person ended the grant at the provider.
+    pub fn revoked(user: impl Into<String>) -> Self {
+        Self { change: Change::Revoked, ..Self::data(user, vec![]) }
+    }
 }
 
 impl std::fmt::Debug for Notice {
@@ -223,22 +258,27 @@ pub struct Ask<'a> {
     pub window: Window,
     /// IANA zone of the person's profile, where known.
     pub zone: Option<&'a str>,
+    /// The address that a notification pointed to, for streams that are not polled.
+    pub object: Option<&'a str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     Get,
     Post,
+    Delete,
 }
 
-/// One request, without credentials.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One request, without the connection's credentials.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Fetch {
     pub stream: &'static str,
     pub window: Window,
     pub method: Method,
-    /// Under the provider's API base, with a leading slash.
+    /// Under the provider's API base, with a leading slash; or a whole address, which the driver follows only to the host of the base.
     pub path: String,
+    /// Beside the usual ones.
+    pub headers: Vec<(&'static str, String)>,
     pub query: Vec<(&'static str, String)>,
     /// Sent form-urlencoded when not empty.
     pub form: Vec<(&'static str, String)>,
@@ -246,6 +286,14 @@ pub struct Fetch {
     pub json: String,
     /// 0 for the first page.
     pub page: u32,
+}
+
+/// Headers, forms and addresses may hold credentials.
+impl std::fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path = self.path.split('?').next();
+        f.debug_struct("Fetch").field("stream", &self.stream).field("path", &path).field("page", &self.page).finish_non_exhaustive()
+    }
 }
 
 impl Fetch {
@@ -258,7 +306,7 @@ impl Fetch {
     }
 
     pub fn new(stream: &'static str, window: Window, method: Method, path: impl Into<String>) -> Self {
-        Self { stream, window, method, path: path.into(), query: vec![], form: vec![], json: String::new(), page: 0 }
+        Self { stream, window, method, path: path.into(), headers: vec![], query: vec![], form: vec![], json: String::new(), page: 0 }
     }
 
     #[must_use]
@@ -270,6 +318,17 @@ impl Fetch {
     #[must_use]
     pub fn form(mut self, name: &'static str, value: impl Into<String>) -> Self {
         set(&mut self.form, name, value.into());
+        self
+    }
+
+    /// A request that belongs to no stream and no window: about the person, the grant, or what is announced.
+    pub fn about(what: &'static str, method: Method, path: impl Into<String>) -> Self {
+        Self::new(what, Window { start: 0, end: 0 }, method, path)
+    }
+
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        set(&mut self.headers, name, value.into());
         self
     }
 

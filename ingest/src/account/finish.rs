@@ -1,5 +1,6 @@
 //! The way back from the provider's consent page. Some providers' codes live for seconds, so all of it happens in the redirect's own request.
 
+use headwater_schemas::ids;
 use headwater_sources::profile::OAuth;
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
@@ -100,12 +101,23 @@ impl Accounts {
             Some(user) => user.clone(),
             None => self.identify(&cloud, &given.access).await?,
         };
+        self.register(&cloud, &given.access, &user).await?;
         if let Some(invitation) = &attempt.invitation
             && self.shared.store.take_pending(invitation, self.now()).await?.is_none()
         {
             return Err(FinishError::InvitationUsed);
         }
         Ok(self.join(&cloud, oauth, attempt, &given, &user).await?)
+    }
+
+    /// Where the provider gives nothing of somebody who is not made known to it.
+    async fn register(&self, cloud: &Cloud, access: &str, user: &str) -> Result<(), AccountError> {
+        let member = ids::connection(cloud.profile().id, user).to_string();
+        let Some(fetch) = cloud.source.register(&member) else { return Ok(()) };
+        let asked = self.shared.http.fetch(cloud.api(), &fetch, &access.to_owned().into()).await;
+        let answer = asked.map_err(|_| AccountError::Nobody)?;
+        cloud.source.read(&fetch, &answer.as_response()).map_err(|_| AccountError::Nobody)?;
+        Ok(())
     }
 
     async fn identify(&self, cloud: &Cloud, access: &str) -> Result<String, AccountError> {

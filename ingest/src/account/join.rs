@@ -138,6 +138,7 @@ fn put(cloud: &Cloud, connection: &Connection, asked: Asked, now: i64, out: &mut
         created_at: now,
         not_before: None,
         attempt: 0,
+        object: None,
     };
     out.put(topic, None, connection.id.to_string().as_bytes(), |bytes| hint.encode(bytes));
 }

@@ -5,7 +5,7 @@ use headwater_schemas::connection::State;
 use headwater_schemas::hint::Cause;
 use headwater_sources::source::Revoke;
 use headwater_store::{Connection, ConnectionState};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use super::join::live;
@@ -124,14 +124,16 @@ impl Accounts {
                 Ok(false) | Err(_) => Revoked::Failed,
             });
         }
-        Ok(self.revoke_own_way(cloud, connection).await)
+        let fresh = self.tokens.access(connection.id, &connection.provider, None).await.map_or(tokens.access, |access| access.token);
+        Ok(self.revoke_own_way(cloud, connection, &fresh).await)
     }
 
-    async fn revoke_own_way(&self, cloud: &Cloud, connection: &Connection) -> Revoked {
+    async fn revoke_own_way(&self, cloud: &Cloud, connection: &Connection, access: &SecretString) -> Revoked {
         let grant = Revoke {
             user: &connection.provider_user,
             client_id: &cloud.settings.client_id,
             client_secret: cloud.settings.client_secret.expose_secret(),
+            access: access.expose_secret(),
             now: self.now() / 1_000_000,
         };
         let mut asked = cloud.source.revoke(&grant, None);

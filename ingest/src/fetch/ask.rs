@@ -6,7 +6,7 @@ use headwater_sources::source::{Fault, Fetch, Page};
 
 use super::Fetcher;
 use super::window::{Stop, Target};
-use crate::http::Answer;
+use crate::http::{Answer, FOREIGN};
 use crate::limits::{Wait, backoff};
 use crate::tokens::TokenError;
 
@@ -62,6 +62,7 @@ impl Fetcher {
                     }
                     Err(fault) => fault,
                 },
+                Err(e) if e.why == FOREIGN => Fault::Refused(FOREIGN),
                 Err(e) => Fault::Again { why: e.why, after: None },
             };
             match fault {

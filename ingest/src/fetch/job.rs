@@ -39,6 +39,7 @@ const ATTEMPTS: i32 = 12;
 pub(super) struct Item {
     pub streams: Vec<String>,
     pub window: Option<Window>,
+    pub object: Option<String>,
 }
 
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Job {
         let mut jobs: Vec<Self> = Vec::new();
         for hint in hints {
             let window = hint.window_start.zip(hint.window_end).map(|(start, end)| Window { start, end });
-            let item = Item { streams: hint.streams.iter().map(|s| (*s).to_owned()).collect(), window };
+            let item = Item { streams: hint.streams.iter().map(|s| (*s).to_owned()).collect(), window, object: hint.object.map(str::to_owned) };
             let index = jobs.iter().position(|job| job.connection == hint.connection_id).unwrap_or_else(|| {
                 jobs.push(Self {
                     connection: hint.connection_id,
@@ -194,7 +195,15 @@ impl Fetcher {
             let streams = streams(cloud, connection, item);
             for (place, stream) in streams.iter().copied().enumerate() {
                 let target = Target { people, cloud, stream, lane: job.lane, tally };
-                match self.stream(&target, item.window).await {
+                let done = match (&item.object, &stream.poll) {
+                    (Some(object), None) => self.pointed(&target, object).await,
+                    (Some(object), Some(poll)) => match self.span_of(&target, *poll, object).await {
+                        Ok(span) => self.stream(&target, span.or(item.window)).await,
+                        Err(stop) => Err(stop),
+                    },
+                    (None, _) => self.stream(&target, item.window).await,
+                };
+                match done {
                     Ok(()) => {}
                     Err(Stop::Unavailable(e)) => return Err(e),
                     Err(Stop::Ended) => return Ok(Some("ended")),
@@ -206,6 +215,7 @@ impl Fetcher {
                         let mut rest = vec![Item {
                             streams: streams[place..].iter().map(|s| s.id.to_owned()).collect(),
                             window: item.window,
+                            object: item.object.clone(),
                         }];
                         rest.extend_from_slice(&job.items[index + 1..]);
                         let attempt = u32::try_from(job.attempt).unwrap_or(0);
@@ -215,7 +225,7 @@ impl Fetcher {
                     }
                 }
             }
-            if item.window.is_none() {
+            if item.window.is_none() && item.object.is_none() {
                 let now = self.shared.clock.now();
                 self.shared.store.set_polled(connection.id, now, next_poll(cloud, now)).await?;
             }
@@ -265,7 +275,7 @@ impl Fetcher {
         let cursors = self.shared.store.cursors(connection.id).await?;
         // The first request for history was made a little after the connection.
         let wanted = connection.created_at - target.cloud.history() + SLACK;
-        let all = streams(target.cloud, connection, &Item { streams: vec![], window: None });
+        let all = streams(target.cloud, connection, &Item { streams: vec![], window: None, object: None });
         let whole = all.iter().all(|stream| {
             cursors.iter().any(|(name, cursor)| name == stream.id && cursor.history_from.is_some_and(|from| from <= wanted))
         });
@@ -282,7 +292,7 @@ fn streams(cloud: &Cloud, connection: &Connection, item: &Item) -> Vec<&'static 
         .profile()
         .streams
         .iter()
-        .filter(|s| s.poll.is_some() && cloud.covered(connection, s))
+        .filter(|s| (s.poll.is_some() || item.object.is_some()) && cloud.covered(connection, s))
         .filter(|s| wanted.is_empty() || wanted.iter().any(|w| w == s.id))
         .collect()
 }

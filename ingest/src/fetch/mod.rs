@@ -9,6 +9,7 @@
 
 mod ask;
 mod job;
+mod locate;
 pub(crate) mod window;
 
 use std::sync::Arc;
@@ -132,6 +133,7 @@ impl Fetcher {
                 created_at: now,
                 not_before: Some(now + micros(wait)),
                 attempt: job.attempt + 1,
+                object: item.object.as_deref(),
             };
             out.put(&topics::HINT_LATER, None, job.connection.to_string().as_bytes(), |bytes| hint.encode(bytes));
         }

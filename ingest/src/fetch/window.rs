@@ -10,7 +10,7 @@ use headwater_schemas::reading::Normalized;
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Outbox, ids};
 use headwater_sources::profile::{Poll, Stream};
-use headwater_sources::source::{self, Ask, Digest, Method, Window};
+use headwater_sources::source::{self, Ask, Digest, Fetch, Method, Window};
 use headwater_store::seal::DataKey;
 use headwater_store::{Connection, body};
 use uuid::Uuid;
@@ -116,7 +116,7 @@ impl Fetcher {
     pub(super) async fn window(&self, target: &Target<'_>, poll: Poll, window: Window) -> Result<(), Stop> {
         let store = &self.shared.store;
         let (id, stream) = (target.connection().id, target.stream.id);
-        let pages = self.pages(target, window).await?;
+        let pages = self.pages(target, window, None).await?;
         let digest = source::digest(pages.digests.iter().map(<[u8; 16]>::as_slice));
         let known = store.digest(id, stream, window.start).await?;
         let mut out = Outbox::default();
@@ -153,14 +153,34 @@ impl Fetcher {
         }
     }
 
-    async fn pages(&self, target: &Target<'_>, window: Window) -> Result<Pages, Stop> {
-        let ask = Ask { stream: target.stream, window, zone: target.connection().zone.as_deref() };
+    /// What is to be had from the address that a notification named. It is asked once: what it gives is complete in itself, and a repeat of it
+    /// is the same records.
+    pub(super) async fn pointed(&self, target: &Target<'_>, object: &str) -> Result<(), Stop> {
+        let now = self.shared.clock.now();
+        let window = Window { start: now, end: now };
+        let pages = self.pages(target, window, Some(object)).await?;
+        let outcome = match pages.failed {
+            Some(_) => Outcome::Failed,
+            None if pages.empty => Outcome::Empty,
+            None => Outcome::Fetched,
+        };
+        let mut out = Outbox::default();
+        if !pages.empty || pages.failed.is_some() {
+            self.put_raw(target, window, &pages, &Compared::default(), &mut out)?;
+        }
+        self.shared.outlet.append(&out).await.map_err(Unavailable::from)?;
+        metrics::counter!(WINDOWS, "provider" => target.cloud.profile().id, "outcome" => outcome.as_str()).increment(1);
+        target.count(|tally| tally.add(outcome, &Compared::default()));
+        Ok(())
+    }
+
+    async fn pages(&self, target: &Target<'_>, window: Window, object: Option<&str>) -> Result<Pages, Stop> {
+        let ask = Ask { stream: target.stream, window, zone: target.connection().zone.as_deref(), object };
         let mut pages = Pages { empty: true, complete: true, ..Pages::default() };
         for first in target.cloud.source.plan(&ask) {
             let mut next = Some(first);
             while let Some(fetch) = next.take() {
-                let method = if fetch.method == Method::Get { "GET" } else { "POST" };
-                let request = format!("{method} {}", fetch.path);
+                let request = request(&fetch);
                 match self.ask(target, &fetch).await {
                     Ok(Got::Page { answer, page, fetched_at }) => {
                         pages.empty &= page.empty;
@@ -266,6 +286,17 @@ impl Fetcher {
             out.put(&topics::COVERAGE, None, key.as_bytes(), |bytes| coverage.encode(bytes));
         }
     }
+}
+
+/// What is said of a request in the raw record: no parameters, because they may be secret.
+pub(super) fn request(fetch: &Fetch) -> String {
+    let method = match fetch.method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+        Method::Delete => "DELETE",
+    };
+    let path = fetch.path.split('?').next().unwrap_or_default();
+    format!("{method} {path}")
 }
 
 fn envelope<'a>(target: &Target<'a>, window: Window, subject: &'a str, page: &'a Page) -> Raw<'a> {

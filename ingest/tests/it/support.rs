@@ -132,6 +132,7 @@ impl World {
             created_at: 0,
             not_before: None,
             attempt: 0,
+            object: None,
         }
     }
 

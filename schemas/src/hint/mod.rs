@@ -41,5 +41,6 @@ avro_record! {
         pub created_at: i64,
         pub not_before: Option<i64>,
         pub attempt: i32,
+        pub object: Option<&'a str>,
     }
 }

@@ -180,6 +180,7 @@ fn hints_agree_with_their_schema() {
             created_at: 1,
             not_before: Some(2),
             attempt: 3,
+            object: None,
         });
     }
 }

@@ -66,7 +66,8 @@ fn notifications(body: &[u8]) -> Result<Receipt, Refusal> {
             }
         };
         let window = entry.date.as_deref().and_then(window).filter(|_| change == Change::Data);
-        receipt.entries.push(Entry::Hint(Notice { user: entry.owner_id, streams: streams.to_vec(), window, change }));
+        let notice = Notice::data(entry.owner_id, streams.to_vec());
+        receipt.entries.push(Entry::Hint(Notice { window, change, ..notice }));
     }
     Ok(receipt)
 }

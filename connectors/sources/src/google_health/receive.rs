@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use headwater_schemas::hint::Change;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -83,7 +82,7 @@ fn hints(row: &RawValue) -> Option<Vec<Notice>> {
     let user = data.text("healthUserId").ok()??.into_owned();
     let streams = types::find(&data.text("dataType").ok()??)?.streams();
     let intervals = data.read::<Vec<&RawValue>>("intervals").ok().flatten().unwrap_or_default();
-    let notice = |window| Notice { user: user.clone(), streams: streams.clone(), window, change: Change::Data };
+    let notice = |window| Notice { window, ..Notice::data(user.clone(), streams.clone()) };
     if intervals.is_empty() {
         // Without a window the driver looks at the trailing one.
         return Some(vec![notice(None)]);

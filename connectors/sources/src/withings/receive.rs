@@ -37,7 +37,7 @@ fn notification(body: &[u8]) -> Result<Receipt, Refusal> {
         return Ok(receipt);
     }
     let window = if change == Change::Data { window(field("startdate"), field("enddate"), field("date"))? } else { None };
-    receipt.entries.push(Entry::Hint(Notice { user: user.to_owned(), streams: streams.unwrap_or_default(), window, change }));
+    receipt.entries.push(Entry::Hint(Notice { window, change, ..Notice::data(user, streams.unwrap_or_default()) }));
     Ok(receipt)
 }
 

@@ -133,7 +133,7 @@ fn a_date_is_a_day_or_an_epoch_and_rubbish_is_400() {
 
 fn ask(stream: &str) -> Ask<'static> {
     let window = Window { start: 1_760_659_200_000_000, end: 1_763_251_200_000_000 };
-    Ask { stream: Withings.profile().stream(stream).expect("a stream"), window, zone: None }
+    Ask { stream: Withings.profile().stream(stream).expect("a stream"), window, zone: None, object: None }
 }
 
 fn read(stream: &str, status: u16, body: &str) -> Result<crate::source::Page, Fault> {
@@ -580,7 +580,7 @@ proptest! {
         for body in [body.as_slice(), text.as_bytes(), format!(r#"{{"status":0,"body":{{"measuregrps":[{text}],"series":[{text}],"activities":[{text}]}}}}"#).as_bytes()] {
             let _ = call("POST", SECRET, body);
             let _ = Withings.normalize(&raw(stream, body), &mut Normalized::default());
-            if let Some(fetch) = Withings.plan(&Ask { stream: Withings.profile().stream(stream).unwrap(), window: Window { start: 0, end: 86_400_000_000 }, zone: None }).first() {
+            if let Some(fetch) = Withings.plan(&Ask { stream: Withings.profile().stream(stream).unwrap(), window: Window { start: 0, end: 86_400_000_000 }, zone: None, object: None }).first() {
                 let _ = Withings.read(fetch, &Response { status: 200, headers: &[], body });
             }
         }
