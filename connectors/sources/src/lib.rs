@@ -4,9 +4,12 @@
 //! must answer), then read one provider's folder. This crate never does I/O, never waits and never asks for the time: it has no HTTP client
 //! and no async runtime, so every rule in it is tested as a table.
 
+pub mod fields;
 pub mod json;
 pub mod keys;
 pub mod profile;
+pub mod rest;
+pub mod sign;
 pub mod source;
 pub mod time;
 

@@ -3,7 +3,6 @@
 //! Start at [`types`] (the table of data types, from which the streams follow), then [`points`] for how a row becomes readings. Facts, links and
 //! quirks are in the README beside this file. Nothing here reads a clock, and no name of a person or device gets into an id.
 
-mod fields;
 mod points;
 mod receive;
 mod requests;
@@ -28,7 +27,7 @@ use serde_json::value::RawValue;
 use crate::profile::{ClientAuth, Dialect, Limits, OAuth, Profile, Status, Stream, Webhook};
 use crate::source::{Ask, Fault, Fetch, Inbound, Page, Receipt, Refusal, Response, Source};
 use crate::{json, time};
-use fields::Fields;
+use crate::fields::Fields;
 
 pub struct GoogleHealth;
 

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
-use super::fields::{Fields, label, missing};
+use crate::fields::{Fields, label, missing};
 use super::row::{Row, joined};
 use super::types::{self, DataType, Missing, Number, Rows, Time};
 use super::{sessions, special, when};

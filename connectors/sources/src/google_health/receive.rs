@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::fields::Fields;
+use crate::fields::Fields;
 use super::{signature, types, when};
 use crate::json;
 use crate::keys::same;

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
-use super::fields::{Fields, label, missing};
+use crate::fields::{Fields, label, missing};
 use super::points::{count, duration_minutes, heart_rate_zone, levels, payload, take};
 use super::types::{DataType, Number, RollUp};
 use super::when;

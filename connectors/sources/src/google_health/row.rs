@@ -7,7 +7,7 @@ use headwater_schemas::observation::Method;
 use headwater_schemas::reading::{Device, Normalized, Reading, Stamp, Value};
 use headwater_schemas::reject::Reject;
 
-use super::fields::{Fields, label};
+use crate::fields::{Fields, label};
 use super::points::At;
 use super::when;
 use crate::source::digest;

@@ -9,7 +9,7 @@ use headwater_schemas::reject::{Reject, code};
 use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
-use super::fields::{Fields, label};
+use crate::fields::{Fields, label};
 use super::points::{At, count, duration_minutes, interval, shifted};
 use super::row::Row;
 use super::when;

@@ -7,7 +7,7 @@ use headwater_schemas::observation::Method;
 use headwater_schemas::reading::{Normalized, Value};
 use headwater_schemas::reject::{Reject, code};
 
-use super::fields::{Fields, label, missing};
+use crate::fields::{Fields, label, missing};
 use super::points::{At, count, heart_rate_zone, levels, measured};
 use super::row::Row;
 use super::types::{DataType, Rows};

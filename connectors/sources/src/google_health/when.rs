@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 
-use super::fields::{Fields, missing};
+use crate::fields::{Fields, missing};
 use crate::json;
 use crate::time;
 

@@ -3,13 +3,53 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use headwater_schemas::reading::Normalized;
+use headwater_schemas::codes::Measure;
+use headwater_schemas::reading::{Component, Normalized, Value};
 use headwater_schemas::reject::{Reject, code};
 use rust_decimal::Decimal;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::json;
+
+/// How a provider's number comes into the unit of its measure. All of these are exact, but for divisions that do not end: four places there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    As,
+    /// Seconds to minutes.
+    Seconds,
+    /// Milliseconds to minutes.
+    Millis,
+    /// 0.97 to 97 %.
+    Fraction,
+    /// Kilojoules to kilocalories of 4.184.
+    Kilojoules,
+    /// Grams to kilograms, millilitres to litres.
+    Thousandth,
+    /// Kilometres to metres.
+    Thousand,
+    /// Metres to centimetres.
+    Hundred,
+}
+
+impl Scale {
+    pub fn apply(self, value: Decimal) -> Decimal {
+        let over = |by: Decimal| value.checked_div(by).unwrap_or(value).round_dp(4).normalize();
+        let times = |by: Decimal| value.checked_mul(by).unwrap_or(value).normalize();
+        match self {
+            Self::As => value,
+            Self::Seconds => over(Decimal::from(60)),
+            Self::Millis => over(Decimal::from(60_000)),
+            Self::Fraction | Self::Hundred => times(Decimal::ONE_HUNDRED),
+            Self::Kilojoules => over(Decimal::from_parts(4184, 0, 0, false, 3)),
+            Self::Thousandth => times(Decimal::from_parts(1, 0, 0, false, 3)),
+            Self::Thousand => times(Decimal::ONE_THOUSAND),
+        }
+    }
+}
+
+/// A field of a row (a path with dots), what it measures, and how it is scaled.
+pub type Part = (&'static str, &'static Measure, Scale);
 
 pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -62,6 +102,27 @@ impl<'a> Fields<'a> {
         }
         let number = self.read::<json::Number>(path)?;
         number.map(|number| number.decimal().map_err(|r| place(r, path))).transpose()
+    }
+
+    /// A number in the unit of a measure.
+    ///
+    /// # Errors
+    /// `unexpected_shape` or `bad_number`.
+    pub fn scaled(&mut self, path: &str, scale: Scale) -> Result<Option<Decimal>, Reject> {
+        Ok(self.decimal(path)?.map(|value| scale.apply(value)))
+    }
+
+    /// The components of a panel that are there.
+    ///
+    /// # Errors
+    /// `unexpected_shape` or `bad_number`.
+    pub fn components(&mut self, parts: &[Part]) -> Result<Vec<Component<'a>>, Reject> {
+        let mut components = Vec::with_capacity(parts.len());
+        for (path, measure, scale) in parts {
+            let value = self.scaled(path, *scale)?;
+            components.extend(value.map(|value| Component { measure, value: Value::Quantity(value) }));
+        }
+        Ok(components)
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
