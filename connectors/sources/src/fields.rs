@@ -75,6 +75,14 @@ impl<'a> Fields<'a> {
         self.take(name).map(|raw| json::parse(raw.get().as_bytes()).map_err(|r| place(r, name))).transpose()
     }
 
+    /// An inner object; without fields where there is none.
+    ///
+    /// # Errors
+    /// `unexpected_shape` when it is no object.
+    pub fn inner(&mut self, name: &str) -> Result<Self, Reject> {
+        Ok(self.read::<Self>(name)?.unwrap_or(Self(Vec::new())))
+    }
+
     /// Text; empty is absent, as proto3 JSON has it.
     ///
     /// # Errors

@@ -11,17 +11,23 @@ pub mod profile;
 pub mod rest;
 pub mod sign;
 pub mod source;
+#[cfg(test)]
+mod testing;
 pub mod time;
 
 mod fitbit;
 mod google_health;
+mod oura;
+mod strava;
+mod whoop;
 mod withings;
 
 pub use profile::Profile;
 pub use source::Source;
 
 /// Every provider. Being in this list gives it topics, routes, a configuration section, metric labels and the contract tests.
-pub static ALL: &[&dyn Source] = &[&withings::Withings, &google_health::GoogleHealth, &fitbit::Fitbit];
+pub static ALL: &[&dyn Source] =
+    &[&withings::Withings, &google_health::GoogleHealth, &fitbit::Fitbit, &whoop::Whoop, &oura::Oura, &strava::Strava];
 
 /// The provider with this id.
 pub fn by_id(id: &str) -> Option<&'static dyn Source> {

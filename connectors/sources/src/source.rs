@@ -292,7 +292,11 @@ pub struct Fetch {
 impl std::fmt::Debug for Fetch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let path = self.path.split('?').next();
-        f.debug_struct("Fetch").field("stream", &self.stream).field("path", &path).field("page", &self.page).finish_non_exhaustive()
+        f.debug_struct("Fetch")
+            .field("stream", &self.stream)
+            .field("path", &path)
+            .field("page", &self.page)
+            .finish_non_exhaustive()
     }
 }
 
@@ -306,7 +310,17 @@ impl Fetch {
     }
 
     pub fn new(stream: &'static str, window: Window, method: Method, path: impl Into<String>) -> Self {
-        Self { stream, window, method, path: path.into(), headers: vec![], query: vec![], form: vec![], json: String::new(), page: 0 }
+        Self {
+            stream,
+            window,
+            method,
+            path: path.into(),
+            headers: vec![],
+            query: vec![],
+            form: vec![],
+            json: String::new(),
+            page: 0,
+        }
     }
 
     #[must_use]

@@ -133,6 +133,51 @@ pub fn with_offset(micros: i64, offset: Option<i32>) -> Result<Stamp, Reject> {
     plausible(Stamp { micros, offset, origin: if offset.is_some() { OffsetOrigin::Source } else { OffsetOrigin::None } })
 }
 
+/// An offset such as `-05:00`, `+0530` or `Z`, in seconds east of UTC.
+///
+/// # Errors
+/// `bad_time` when it is none.
+pub fn offset(text: &str) -> Result<i32, Reject> {
+    let wrong = || Reject::new(code::BAD_TIME, "expected a UTC offset such as -05:00");
+    if matches!(text, "Z" | "z") {
+        return Ok(0);
+    }
+    let (sign, rest) = match text.split_at_checked(1) {
+        Some(("+", rest)) => (1, rest),
+        Some(("-", rest)) => (-1, rest),
+        _ => return Err(wrong()),
+    };
+    let digits: String = rest.chars().filter(|c| *c != ':').collect();
+    if digits.len() != 4 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let (hours, minutes): (i32, i32) = (digits[..2].parse().map_err(|_| wrong())?, digits[2..].parse().map_err(|_| wrong())?);
+    Ok(sign * (hours * 3600 + minutes * 60))
+}
+
+/// An instant in UTC beside the offset the person lived by.
+///
+/// # Errors
+/// `bad_time` when either is none, `implausible` outside 1970–2100.
+pub fn beside(instant: &str, offset_text: Option<&str>) -> Result<Stamp, Reject> {
+    let stamp = rfc3339(instant)?;
+    match offset_text {
+        Some(text) => with_offset(stamp.micros, Some(offset(text)?)),
+        None => Ok(stamp),
+    }
+}
+
+/// From one stamp to another that does not lie before it.
+///
+/// # Errors
+/// `bad_time` when it does.
+pub fn between(start: Stamp, end: Stamp) -> Result<Effective, Reject> {
+    if end.micros < start.micros {
+        return Err(Reject::new(code::BAD_TIME, "expected an end after the start"));
+    }
+    Ok(Effective::During(start, end))
+}
+
 fn plausible(stamp: Stamp) -> Result<Stamp, Reject> {
     if PLAUSIBLE.contains(&stamp.micros) { Ok(stamp) } else { Err(out_of_range()) }
 }

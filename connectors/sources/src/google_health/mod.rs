@@ -24,10 +24,10 @@ use headwater_schemas::reading::Normalized;
 use headwater_schemas::reject::{Reject, code};
 use serde_json::value::RawValue;
 
+use crate::fields::Fields;
 use crate::profile::{ClientAuth, Dialect, Limits, OAuth, Profile, Status, Stream, Webhook};
 use crate::source::{Ask, Fault, Fetch, Inbound, Page, Receipt, Refusal, Response, Source};
 use crate::{json, time};
-use crate::fields::Fields;
 
 pub struct GoogleHealth;
 

@@ -7,10 +7,10 @@ use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
-use crate::fields::{Fields, label, missing};
 use super::row::{Row, joined};
 use super::types::{self, DataType, Missing, Number, Rows, Time};
 use super::{sessions, special, when};
+use crate::fields::{Fields, label, missing};
 use crate::json;
 
 /// Takes a row of a list whose stream is of `kind`.

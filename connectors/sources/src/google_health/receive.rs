@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::fields::Fields;
 use super::{signature, types, when};
+use crate::fields::Fields;
 use crate::json;
 use crate::keys::same;
 use crate::source::{Entry, Inbound, Notice, Receipt, Refusal, Window};

@@ -12,10 +12,10 @@ use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
-use crate::fields::{Fields, label, missing};
 use super::points::{count, duration_minutes, heart_rate_zone, levels, payload, take};
 use super::types::{DataType, Number, RollUp};
 use super::when;
+use crate::fields::{Fields, label, missing};
 use crate::json;
 
 /// What the numbers of a row add up to.

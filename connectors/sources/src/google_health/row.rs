@@ -7,9 +7,9 @@ use headwater_schemas::observation::Method;
 use headwater_schemas::reading::{Device, Normalized, Reading, Stamp, Value};
 use headwater_schemas::reject::Reject;
 
-use crate::fields::{Fields, label};
 use super::points::At;
 use super::when;
+use crate::fields::{Fields, label};
 use crate::source::digest;
 
 /// What a row says about itself besides its value.

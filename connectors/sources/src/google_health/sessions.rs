@@ -9,10 +9,10 @@ use headwater_schemas::reject::{Reject, code};
 use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
-use crate::fields::{Fields, label};
 use super::points::{At, count, duration_minutes, interval, shifted};
 use super::row::Row;
 use super::when;
+use crate::fields::{Fields, label};
 use crate::{json, time};
 
 /// A sleep: the time asleep with what else the summary tells, and one reading for each stage.

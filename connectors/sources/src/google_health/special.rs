@@ -7,10 +7,10 @@ use headwater_schemas::observation::Method;
 use headwater_schemas::reading::{Normalized, Value};
 use headwater_schemas::reject::{Reject, code};
 
-use crate::fields::{Fields, label, missing};
 use super::points::{At, count, heart_rate_zone, levels, measured};
 use super::row::Row;
 use super::types::{DataType, Rows};
+use crate::fields::{Fields, label, missing};
 
 const ESTIMATE: &str = "Estimated by a wearable device, not measured in a laboratory";
 

@@ -14,7 +14,8 @@ const MONDAY: i64 = 1_791_158_400_000_000;
 
 fn plan(stream: &str, days: i64, zone: Option<&str>) -> Fetch {
     let stream = GoogleHealth.profile().stream(stream).unwrap();
-    let mut plan = GoogleHealth.plan(&Ask { stream, window: Window { start: MONDAY, end: MONDAY + days * DAY }, zone, object: None });
+    let mut plan =
+        GoogleHealth.plan(&Ask { stream, window: Window { start: MONDAY, end: MONDAY + days * DAY }, zone, object: None });
     assert_eq!(plan.len(), 1);
     plan.remove(0)
 }
