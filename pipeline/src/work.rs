@@ -9,6 +9,7 @@ use headwater_processors::{Input, Processor, Report};
 use headwater_schemas::consent::Decision;
 use headwater_schemas::device::Device;
 use headwater_schemas::hint::Hint;
+use headwater_schemas::medication::Medication;
 use headwater_schemas::observation::Observation;
 use headwater_schemas::raw::Raw;
 use headwater_schemas::reject::code;
@@ -277,6 +278,9 @@ impl Deliver {
                 Ok(subject) if self.consents.terms(subject).is_none() => true,
                 _ => Observation::decode(body).map_or(true, |o| permits(o.subject_id, Some(o.data_type))),
             };
+        }
+        if topic == &topics::MEDICATION {
+            return Medication::decode(body).map_or(true, |m| permits(m.subject_id, Some(m.data_type)));
         }
         // What cannot be decoded goes on, to be refused by the sink.
         topic != &topics::DEVICE || Device::decode(body).map_or(true, |device| permits(device.subject_id, None))

@@ -304,6 +304,16 @@ concepts! {
     SEGMENT_OTHER = "unspecified-segment", "Segment not specified";
 }
 
+/// What is given to a person: no observation, but a data type a person may agree to or not.
+pub const INSULIN_BOLUS: &str = "insulin-bolus";
+pub const INSULIN_BASAL: &str = "insulin-basal";
+pub static MEDICATIONS: &[&str] = &[INSULIN_BOLUS, INSULIN_BASAL];
+
+/// Whether anything is called this.
+pub fn is_data_type(slug: &str) -> bool {
+    by_slug(slug).is_some() || MEDICATIONS.contains(&slug)
+}
+
 /// The measure with this slug.
 pub fn by_slug(slug: &str) -> Option<&'static Measure> {
     ALL.iter().find(|m| m.slug == slug).copied()

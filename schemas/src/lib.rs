@@ -14,6 +14,7 @@ pub mod device;
 pub mod device_types;
 pub mod hint;
 pub mod ids;
+pub mod medication;
 pub mod observation;
 pub mod outbox;
 pub mod raw;

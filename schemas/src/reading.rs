@@ -160,10 +160,33 @@ pub struct Device<'a> {
     pub last_sync: Option<i64>,
 }
 
+/// Insulin that was given: at once, or over a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dose<'a> {
+    /// Of [`crate::codes::MEDICATIONS`].
+    pub data_type: &'static str,
+    /// As in [`Reading::record_id`].
+    pub record_id: Cow<'a, str>,
+    pub status: Status,
+    pub effective: Effective,
+    /// Units.
+    pub dose: Option<Decimal>,
+    /// Units per hour.
+    pub rate: Option<Decimal>,
+    /// The provider's word for what was given.
+    pub product: Option<Cow<'a, str>>,
+    pub device: Option<Cow<'a, str>>,
+    pub method: Method,
+    /// How it was given, e.g. that part of it was spread out.
+    pub note: Option<&'static str>,
+    pub modified: Option<i64>,
+}
+
 /// What one raw record came to.
 #[derive(Debug, Default)]
 pub struct Normalized<'a> {
     pub readings: Vec<Reading<'a>>,
+    pub doses: Vec<Dose<'a>>,
     pub devices: Vec<Device<'a>>,
     /// Rows that can never be accepted; their neighbours are not touched by it.
     pub problems: Vec<Reject>,

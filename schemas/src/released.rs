@@ -9,6 +9,8 @@ pub fn versions(topic: &Topic) -> &'static [&'static str] {
         &[include_str!("../released/raw.1.avsc")]
     } else if topic == &topics::OBSERVATION {
         &[include_str!("../released/observation.1.avsc")]
+    } else if topic == &topics::MEDICATION {
+        &[include_str!("../released/medication.1.avsc")]
     } else if topic == &topics::DEVICE {
         &[include_str!("../released/device.1.avsc")]
     } else if topic == &topics::COVERAGE {

@@ -1,7 +1,7 @@
 //! The topic catalogue: every topic of the product, each in one line. Code outside never spells a topic name.
 
 use crate::avro::{Field, Malformed, Reader};
-use crate::{audit, connection, consent, coverage, device, hint, observation, raw};
+use crate::{audit, connection, consent, coverage, device, hint, medication, observation, raw};
 
 /// How a topic keeps its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,13 @@ pub static OBSERVATION: Topic = topic(
     include_str!("observation/v1.avsc"),
     "normalized observations with their FHIR R4 resource",
 );
+pub static MEDICATION: Topic = topic(
+    "medication",
+    "subject id",
+    Cleanup::Delete { days: Some(30) },
+    include_str!("medication/v1.avsc"),
+    "doses of insulin with their FHIR R4 MedicationAdministration",
+);
 pub static DEVICE: Topic =
     topic("device", "device id", Cleanup::Compact, include_str!("device/v1.avsc"), "devices with their FHIR R4 resource");
 pub static COVERAGE: Topic = topic(
@@ -105,7 +112,7 @@ pub static DEAD: Topic = Topic {
 };
 
 pub static ALL: &[&Topic] =
-    &[&HINT_LIVE, &HINT_HISTORY, &HINT_LATER, &RAW, &OBSERVATION, &DEVICE, &COVERAGE, &CONNECTION, &CONSENT, &AUDIT, &DEAD];
+    &[&HINT_LIVE, &HINT_HISTORY, &HINT_LATER, &RAW, &OBSERVATION, &MEDICATION, &DEVICE, &COVERAGE, &CONNECTION, &CONSENT, &AUDIT, &DEAD];
 
 impl Topic {
     /// The full name under `namespace`; `member` is the family's word.
@@ -150,6 +157,7 @@ subject! {
     hint::Hint<'a> => HINT_LIVE,
     raw::Raw<'a> => RAW,
     observation::Observation<'a> => OBSERVATION,
+    medication::Medication<'a> => MEDICATION,
     device::Device<'a> => DEVICE,
     coverage::Coverage<'a> => COVERAGE,
     connection::Connection<'a> => CONNECTION,

@@ -63,11 +63,12 @@ pub fn each<'a, T: Deserialize<'a>>(
     mut take: impl FnMut(T, &mut Normalized<'a>) -> Result<(), Reject>,
 ) {
     for (index, row) in rows.iter().enumerate() {
-        let before = (out.readings.len(), out.devices.len());
+        let before = (out.readings.len(), out.doses.len(), out.devices.len());
         let taken = parse::<T>(row.get().as_bytes()).and_then(|parsed| take(parsed, out));
         if let Err(mut reject) = taken {
             out.readings.truncate(before.0);
-            out.devices.truncate(before.1);
+            out.doses.truncate(before.1);
+            out.devices.truncate(before.2);
             // Line and column of a row's own parser count from the row's start, which nobody can find again.
             (reject.line, reject.column) = (None, None);
             out.problems.push(reject.under(&format!("{prefix}[{index}]")));

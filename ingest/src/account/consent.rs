@@ -38,7 +38,7 @@ impl Accounts {
     /// # Errors
     /// [`ConsentError`].
     pub async fn agree(&self, subject: &str, agreed: &Agreed) -> Result<i64, ConsentError> {
-        if let Some(unknown) = agreed.data_types.iter().find(|slug| headwater_schemas::codes::by_slug(slug).is_none()) {
+        if let Some(unknown) = agreed.data_types.iter().find(|slug| !headwater_schemas::codes::is_data_type(slug)) {
             return Err(ConsentError::DataType(unknown.clone()));
         }
         // Stored and told in one order, so that the last on the topic is the one in force.

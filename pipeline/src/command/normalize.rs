@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use headwater_processors::normalize;
 use headwater_schemas::device::Device;
+use headwater_schemas::medication::Medication;
 use headwater_schemas::observation::Observation;
 use headwater_schemas::raw::{Lane, Origin, Raw};
 use headwater_schemas::topics::{self, Subject as _};
@@ -102,7 +103,9 @@ impl Normalize {
             eprintln!("{}: {problem}", file.display());
         }
         for record in out.records() {
-            let fhir = if record.topic == &topics::DEVICE {
+            let fhir = if record.topic == &topics::MEDICATION {
+                Medication::decode(out.body(record)).map(|m| m.fhir)
+            } else if record.topic == &topics::DEVICE {
                 Device::decode(out.body(record)).map(|d| d.fhir)
             } else {
                 Observation::decode(out.body(record)).map(|o| o.fhir)

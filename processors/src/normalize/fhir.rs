@@ -32,21 +32,7 @@ pub(super) fn render(
     let measure = reading.measure;
     Json::object(out, |o| {
         o.plain("resourceType", "Observation").plain("id", identity.id);
-        o.nested("meta", |meta| {
-            if position.partition >= 0 {
-                meta.plain("source", format_args!("urn:headwater:{}:{}:{}", position.topic, position.partition, position.offset));
-            }
-            if let Some(profile) = profile(reading, identity.status) {
-                meta.list("profile", |l| l.text(profile));
-            }
-            meta.list("tag", |tags| {
-                for tag in [Some(raw.provider), zone_tag(reading.effective.start().origin)].into_iter().flatten() {
-                    tags.item(|t| {
-                        t.plain("system", TAG).plain("code", tag);
-                    });
-                }
-            });
-        });
+        meta(o, raw, position, profile(reading, identity.status), reading.effective.start().origin);
         o.only("identifier", |i| {
             i.plain("system", format_args!("urn:headwater:record:{}", raw.provider)).plain("value", identity.id);
         });
@@ -60,7 +46,7 @@ pub(super) fn render(
         o.nested("subject", |s| {
             s.plain("reference", format_args!("Patient/{}", raw.subject_id));
         });
-        effective(o, reading);
+        effective(o, reading.effective, whole_day(reading));
         value(o, measure, &reading.value);
         if let Some(text) = method(reading) {
             o.nested("method", |m| {
@@ -73,6 +59,31 @@ pub(super) fn render(
             });
         }
         components(o, reading);
+    });
+}
+
+/// Where the resource came from, what it conforms to, and what is to be known of its time.
+pub(super) fn meta(
+    o: &mut Json<'_>,
+    raw: &Raw<'_>,
+    position: Position<'_>,
+    profile: Option<&'static str>,
+    origin: OffsetOrigin,
+) {
+    o.nested("meta", |meta| {
+        if position.partition >= 0 {
+            meta.plain("source", format_args!("urn:headwater:{}:{}:{}", position.topic, position.partition, position.offset));
+        }
+        if let Some(profile) = profile {
+            meta.list("profile", |l| l.text(profile));
+        }
+        meta.list("tag", |tags| {
+            for tag in [Some(raw.provider), zone_tag(origin)].into_iter().flatten() {
+                tags.item(|t| {
+                    t.plain("system", TAG).plain("code", tag);
+                });
+            }
+        });
     });
 }
 
@@ -136,14 +147,14 @@ fn zone_tag(origin: OffsetOrigin) -> Option<&'static str> {
     }
 }
 
-fn effective(o: &mut Json<'_>, reading: &Reading<'_>) {
-    match (&reading.effective, whole_day(reading)) {
+pub(super) fn effective(o: &mut Json<'_>, effective: Effective, whole_day: Option<&str>) {
+    match (effective, whole_day) {
         (_, Some(day)) => o.nested("effectivePeriod", |p| {
             p.plain("start", day).plain("end", day);
         }),
-        (Effective::At(at), None) => o.plain("effectiveDateTime", DateTime(*at)),
+        (Effective::At(at), None) => o.plain("effectiveDateTime", DateTime(at)),
         (Effective::During(start, end), None) => o.nested("effectivePeriod", |p| {
-            p.plain("start", DateTime(*start)).plain("end", DateTime(*end));
+            p.plain("start", DateTime(start)).plain("end", DateTime(end));
         }),
     };
 }

@@ -4,6 +4,7 @@
 
 mod columns;
 mod device;
+mod dose;
 mod fhir;
 mod json;
 
@@ -69,6 +70,13 @@ fn normalize_within(raw: &Raw<'_>, terms: Option<&Terms>, position: Position<'_>
         }
         let identity = identify(raw, reading);
         scratch.observation(raw, position, reading, &identity, out);
+    }
+    for dose in &said.doses {
+        if terms.is_some_and(|terms| !terms.covers(dose.data_type)) {
+            withheld += 1;
+            continue;
+        }
+        dose::put(raw, position, dose, &mut scratch, out);
     }
     for device in &said.devices {
         device::put(raw, device, &mut scratch, out);

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use headwater_processors::normalize::normalize;
 use headwater_schemas::device::Device;
+use headwater_schemas::medication::Medication;
 use headwater_schemas::observation::Observation;
 use headwater_schemas::raw::{Lane, Origin, Raw};
 use headwater_schemas::topics::{self, Subject as _};
@@ -49,6 +50,8 @@ pub fn document(raw: &Raw<'_>) -> String {
     for record in out.records() {
         let fhir = if record.topic == &topics::DEVICE {
             Device::decode(out.body(record)).expect("our own record").fhir
+        } else if record.topic == &topics::MEDICATION {
+            Medication::decode(out.body(record)).expect("our own record").fhir
         } else {
             Observation::decode(out.body(record)).expect("our own record").fhir
         };

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use headwater_schemas::consent::{Consent, Decision};
+use headwater_schemas::medication::Medication;
 use headwater_schemas::observation::Observation;
 use headwater_schemas::reject::code;
 use headwater_schemas::topics::{self, Subject as _};
@@ -137,6 +138,9 @@ impl EventHubsSink {
         }
         let value = match self.format {
             Format::Avro => incoming.framed,
+            Format::FhirJson if incoming.topic == &topics::MEDICATION => {
+                Medication::decode(incoming.body).map_err(|e| Reject::new(code::BAD_AVRO, e.to_string()))?.fhir.as_bytes()
+            }
             Format::FhirJson => {
                 Observation::decode(incoming.body).map_err(|e| Reject::new(code::BAD_AVRO, e.to_string()))?.fhir.as_bytes()
             }
@@ -177,7 +181,7 @@ impl Sink for EventHubsSink {
     }
 
     fn inputs(&self) -> &'static [&'static Topic] {
-        static INPUTS: &[&Topic] = &[&topics::OBSERVATION, &topics::CONSENT];
+        static INPUTS: &[&Topic] = &[&topics::OBSERVATION, &topics::MEDICATION, &topics::CONSENT];
         INPUTS
     }
 
