@@ -15,6 +15,7 @@ pub mod source;
 mod testing;
 pub mod time;
 
+mod dexcom;
 mod fitbit;
 mod google_health;
 mod oura;
@@ -26,8 +27,17 @@ pub use profile::Profile;
 pub use source::Source;
 
 /// Every provider. Being in this list gives it topics, routes, a configuration section, metric labels and the contract tests.
-pub static ALL: &[&dyn Source] =
-    &[&withings::Withings, &google_health::GoogleHealth, &fitbit::Fitbit, &whoop::Whoop, &oura::Oura, &strava::Strava];
+pub static ALL: &[&dyn Source] = &[
+    &withings::Withings,
+    &google_health::GoogleHealth,
+    &fitbit::Fitbit,
+    &whoop::Whoop,
+    &oura::Oura,
+    &strava::Strava,
+    &dexcom::US,
+    &dexcom::EU,
+    &dexcom::JP,
+];
 
 /// The provider with this id.
 pub fn by_id(id: &str) -> Option<&'static dyn Source> {

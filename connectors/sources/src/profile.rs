@@ -49,6 +49,8 @@ pub struct OAuth {
     pub pkce: bool,
     /// True where a refresh gives a new refresh token and the old one dies.
     pub rotates: bool,
+    /// The field of the token answer that holds the provider's user id, where one does.
+    pub user_field: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,6 +15,11 @@ use crate::profile::{Profile, Stream};
 pub trait Source: Send + Sync {
     fn profile(&self) -> &'static Profile;
 
+    /// The folder that holds its code, its fixtures and what it says of itself: one for several regions of the same cloud.
+    fn folder(&self) -> &'static str {
+        self.profile().id
+    }
+
     /// Judges a call to our webhook: handshake, genuine notification, or refusal. The bytes are verified before they are parsed.
     ///
     /// # Errors

@@ -54,6 +54,7 @@ static PROFILE: Profile = Profile {
         dialect: Dialect::Standard,
         pkce: true,
         rotates: false,
+        user_field: None,
     }),
     webhook: Some(Webhook {
         // Google documents no number, only "at once".

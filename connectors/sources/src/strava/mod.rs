@@ -61,6 +61,7 @@ static PROFILE: Profile = Profile {
         dialect: Dialect::Standard,
         pkce: false,
         rotates: true,
+        user_field: None,
     }),
     webhook: Some(Webhook {
         deadline: Duration::from_secs(2),

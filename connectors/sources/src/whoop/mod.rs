@@ -82,6 +82,7 @@ static PROFILE: Profile = Profile {
         dialect: Dialect::Standard,
         pkce: false,
         rotates: true,
+        user_field: None,
     }),
     webhook: Some(Webhook {
         // Sources name between one second and ten.

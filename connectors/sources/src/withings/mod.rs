@@ -49,6 +49,7 @@ static PROFILE: Profile = Profile {
         dialect: Dialect::Own,
         pkce: false,
         rotates: true,
+        user_field: None,
     }),
     webhook: Some(Webhook {
         deadline: Duration::from_secs(2),
