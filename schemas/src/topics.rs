@@ -111,8 +111,20 @@ pub static DEAD: Topic = Topic {
     doc: "records a worker can never accept, verbatim, with the reason in the headers",
 };
 
-pub static ALL: &[&Topic] =
-    &[&HINT_LIVE, &HINT_HISTORY, &HINT_LATER, &RAW, &OBSERVATION, &MEDICATION, &DEVICE, &COVERAGE, &CONNECTION, &CONSENT, &AUDIT, &DEAD];
+pub static ALL: &[&Topic] = &[
+    &HINT_LIVE,
+    &HINT_HISTORY,
+    &HINT_LATER,
+    &RAW,
+    &OBSERVATION,
+    &MEDICATION,
+    &DEVICE,
+    &COVERAGE,
+    &CONNECTION,
+    &CONSENT,
+    &AUDIT,
+    &DEAD,
+];
 
 impl Topic {
     /// The full name under `namespace`; `member` is the family's word.

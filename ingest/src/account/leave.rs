@@ -124,7 +124,8 @@ impl Accounts {
                 Ok(false) | Err(_) => Revoked::Failed,
             });
         }
-        let fresh = self.tokens.access(connection.id, &connection.provider, None).await.map_or(tokens.access, |access| access.token);
+        let fresh =
+            self.tokens.access(connection.id, &connection.provider, None).await.map_or(tokens.access, |access| access.token);
         Ok(self.revoke_own_way(cloud, connection, &fresh).await)
     }
 

@@ -66,7 +66,11 @@ impl Job {
         let mut jobs: Vec<Self> = Vec::new();
         for hint in hints {
             let window = hint.window_start.zip(hint.window_end).map(|(start, end)| Window { start, end });
-            let item = Item { streams: hint.streams.iter().map(|s| (*s).to_owned()).collect(), window, object: hint.object.map(str::to_owned) };
+            let item = Item {
+                streams: hint.streams.iter().map(|s| (*s).to_owned()).collect(),
+                window,
+                object: hint.object.map(str::to_owned),
+            };
             let index = jobs.iter().position(|job| job.connection == hint.connection_id).unwrap_or_else(|| {
                 jobs.push(Self {
                     connection: hint.connection_id,

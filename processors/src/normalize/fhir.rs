@@ -63,13 +63,7 @@ pub(super) fn render(
 }
 
 /// Where the resource came from, what it conforms to, and what is to be known of its time.
-pub(super) fn meta(
-    o: &mut Json<'_>,
-    raw: &Raw<'_>,
-    position: Position<'_>,
-    profile: Option<&'static str>,
-    origin: OffsetOrigin,
-) {
+pub(super) fn meta(o: &mut Json<'_>, raw: &Raw<'_>, position: Position<'_>, profile: Option<&'static str>, origin: OffsetOrigin) {
     o.nested("meta", |meta| {
         if position.partition >= 0 {
             meta.plain("source", format_args!("urn:headwater:{}:{}:{}", position.topic, position.partition, position.offset));

@@ -2,9 +2,9 @@
 
 use uuid::Uuid;
 
+use crate::avro_record;
 use crate::observation::{Method, OffsetOrigin, Status};
 use crate::raw::Lane;
-use crate::avro_record;
 
 avro_record! {
     /// One administration. Times are microseconds since the epoch; doses are units of insulin, rates units per hour.
