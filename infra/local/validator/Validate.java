@@ -23,10 +23,16 @@ import org.hl7.fhir.common.hapi.validation.support.SnapshotGeneratingValidationS
 import org.hl7.fhir.common.hapi.validation.support.UnknownCodeSystemWarningValidationSupport;
 import org.hl7.fhir.common.hapi.validation.support.ValidationSupportChain;
 import org.hl7.fhir.common.hapi.validation.support.ValidationSupportChain.CacheConfiguration;
+import org.hl7.fhir.common.hapi.validation.validator.FhirDefaultPolicyAdvisor;
 import org.hl7.fhir.common.hapi.validation.validator.FhirInstanceValidator;
 import org.hl7.fhir.r4.model.Bundle;
 import org.hl7.fhir.r4.model.Resource;
 import org.hl7.fhir.r4.model.StructureDefinition;
+import org.hl7.fhir.r5.elementmodel.Element;
+import org.hl7.fhir.r5.model.ElementDefinition;
+import org.hl7.fhir.r5.utils.validation.IMessagingServices;
+import org.hl7.fhir.r5.utils.validation.IResourceValidator;
+import org.hl7.fhir.utilities.validation.ValidationMessage;
 
 /**
  * Checks FHIR R4 resources, one JSON document per line, against the base specification, the profiles they declare and UCUM. Opens no
@@ -91,6 +97,7 @@ public class Validate {
         unknownSystems);
     var rules = new FhirInstanceValidator(chain);
     rules.setErrorForUnknownProfiles(true);
+    rules.setValidatorPolicyAdvisor(new ProfilesByCode());
     validator = context.newValidator().registerValidatorModule(rules);
   }
 
@@ -121,6 +128,18 @@ public class Validate {
       }
     }
     return support;
+  }
+
+  /** R4 holds every Observation with a vital sign's LOINC code to its profile, declared or not. HAPI leaves that out unless told so. */
+  private static final class ProfilesByCode extends FhirDefaultPolicyAdvisor {
+    @Override
+    public List<org.hl7.fhir.r5.model.StructureDefinition> getImpliedProfilesForResource(
+        IResourceValidator validator, Object context, String path, ElementDefinition definition,
+        org.hl7.fhir.r5.model.StructureDefinition structure, Element resource, boolean valid, IMessagingServices messages,
+        List<ValidationMessage> found) {
+      return getPolicyAdvisor()
+          .getImpliedProfilesForResource(validator, context, path, definition, structure, resource, valid, messages, found);
+    }
   }
 
   private void lines(String name, BufferedReader reader) throws IOException {
