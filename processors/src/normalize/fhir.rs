@@ -247,3 +247,6 @@ impl Display for DateTime {
 fn quarter(seconds: i32) -> i32 {
     if seconds % 60 == 0 { seconds } else { (f64::from(seconds) / 900.0).round() as i32 * 900 }
 }
+
+#[cfg(test)]
+mod tests;
