@@ -7,6 +7,7 @@
 pub mod fields;
 pub mod json;
 pub mod keys;
+pub mod phone;
 pub mod profile;
 pub mod rest;
 pub mod sign;
@@ -14,10 +15,13 @@ pub mod source;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod units;
 
+mod apple_health;
 mod dexcom;
 mod fitbit;
 mod google_health;
+mod health_connect;
 mod oura;
 mod strava;
 mod whoop;

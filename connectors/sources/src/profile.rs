@@ -14,6 +14,8 @@ pub struct Profile {
     pub api: &'static str,
     pub oauth: Option<OAuth>,
     pub webhook: Option<Webhook>,
+    /// Whether batches are brought to us, and how large they may be.
+    pub upload: Option<Upload>,
     pub streams: &'static [Stream],
     pub limits: Limits,
     /// Minutes between two polls of a connection, drawn anew each time.
@@ -66,6 +68,12 @@ pub enum Dialect {
     Standard,
     /// Its own envelope: the source's `token_form` and `read_tokens` do the translation.
     Own,
+}
+
+#[derive(Debug)]
+pub struct Upload {
+    /// Largest batch, in bytes, once it is unpacked.
+    pub body_limit: usize,
 }
 
 #[derive(Debug)]

@@ -92,6 +92,7 @@ const fn profile(id: &'static str, name: &'static str, api: &'static str, oauth:
         api,
         oauth: Some(oauth),
         webhook: None,
+        upload: None,
         streams: STREAMS,
         // 60 000 an hour for the application.
         limits: Limits { app_per_minute: Some(1000), user_per_minute: None, user_per_hour: None },

@@ -65,6 +65,7 @@ static PROFILE: Profile = Profile {
         check_every: None,
         keyset: Some("https://www.gstatic.com/googlehealthapi/webhooks/webhooks_public_keyset.json"),
     }),
+    upload: None,
     streams: streams::STREAMS,
     limits: Limits { app_per_minute: Some(120_000), user_per_minute: Some(300), user_per_hour: None },
     poll_minutes: (45, 75),

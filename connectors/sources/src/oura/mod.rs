@@ -54,6 +54,7 @@ static PROFILE: Profile = Profile {
         check_every: None,
         keyset: None,
     }),
+    upload: None,
     streams: streams::STREAMS,
     limits: Limits { app_per_minute: Some(1000), user_per_minute: None, user_per_hour: None },
     poll_minutes: (45, 75),

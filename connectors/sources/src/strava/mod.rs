@@ -71,6 +71,7 @@ static PROFILE: Profile = Profile {
         check_every: None,
         keyset: None,
     }),
+    upload: None,
     streams: STREAMS,
     // 100 reads in a quarter of an hour.
     limits: Limits { app_per_minute: Some(6), user_per_minute: None, user_per_hour: None },

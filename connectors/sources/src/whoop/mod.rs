@@ -92,6 +92,7 @@ static PROFILE: Profile = Profile {
         check_every: None,
         keyset: None,
     }),
+    upload: None,
     streams: STREAMS,
     limits: Limits { app_per_minute: Some(100), user_per_minute: None, user_per_hour: None },
     poll_minutes: (45, 75),

@@ -59,6 +59,7 @@ static PROFILE: Profile = Profile {
         check_every: Some(Duration::from_secs(24 * 3600)),
         keyset: None,
     }),
+    upload: None,
     streams: streams::STREAMS,
     limits: Limits { app_per_minute: Some(120), user_per_minute: None, user_per_hour: None },
     poll_minutes: (45, 75),

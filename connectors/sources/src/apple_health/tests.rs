@@ -1,0 +1,69 @@
+//! What is peculiar to this source. Broken bodies and the rest are tested for all sources alike.
+
+use headwater_schemas::codes::*;
+use headwater_schemas::observation::{Method, Status};
+use headwater_schemas::reading::Value;
+
+use super::AppleHealth;
+use crate::testing::{all, digits, fixture};
+
+#[test]
+fn units_are_converted_and_a_unit_that_leads_nowhere_is_refused() {
+    let out = fixture(&AppleHealth, "records.phone", None);
+    assert_eq!(digits(&all(&out, &WEIGHT)[0].value), "61.507125372");
+    assert_eq!(digits(&all(&out, &BODY_TEMPERATURE)[0].value), "37");
+    assert_eq!(digits(&all(&out, &GLUCOSE_BLOOD_MOLAR)[0].value), "5.6");
+    let out = fixture(&AppleHealth, "records.export", None);
+    assert_eq!((all(&out, &WEIGHT).len(), out.problems.len()), (0, 1));
+    assert_eq!(out.problems[0].path.as_deref(), Some("records[2].unit"));
+}
+
+#[test]
+fn a_fraction_and_a_percentage_come_to_the_same() {
+    for name in ["records.phone", "records.export"] {
+        assert_eq!(digits(&all(&fixture(&AppleHealth, name, None), &SPO2)[0].value), "97", "{name}");
+    }
+}
+
+#[test]
+fn a_blood_pressure_is_taken_once_and_insulin_is_no_observation() {
+    let out = fixture(&AppleHealth, "records.phone", None);
+    assert_eq!((all(&out, &BLOOD_PRESSURE).len(), all(&out, &SYSTOLIC).len()), (1, 0));
+    assert_eq!((out.doses.len(), out.doses[0].data_type), (1, INSULIN_BOLUS));
+}
+
+#[test]
+fn in_bed_is_no_stage_and_core_sleep_keeps_its_length_over_the_clock_change() {
+    let out = fixture(&AppleHealth, "records.phone", None);
+    let stages = all(&out, &SLEEP_STAGE);
+    assert_eq!((stages.len(), &stages[0].value), (1, &Value::Code(&STAGE_DEEP)));
+    let length = stages[0].effective.end().unwrap().micros - stages[0].effective.start().micros;
+    assert_eq!(length / 60_000_000, 100);
+    assert_eq!(digits(&all(&out, &TIME_IN_BED)[0].value), "540");
+}
+
+#[test]
+fn what_was_typed_says_so_what_was_deleted_is_withdrawn_and_what_is_new_is_counted() {
+    let out = fixture(&AppleHealth, "records.phone", None);
+    let weights = all(&out, &WEIGHT);
+    assert_eq!((weights[0].method, weights[1].status), (Method::Manual, Status::EnteredInError));
+    assert!(out.unknown.iter().any(|word| word.contains("HKQuantityTypeIdentifierTimeInDaylight")));
+    assert_eq!(all(&out, &HEART_RATE).len(), 1, "a pulse of nought is no reading");
+}
+
+#[test]
+fn a_row_without_an_id_is_known_by_source_and_time_and_names_nobody() {
+    let out = fixture(&AppleHealth, "records.export", None);
+    let id = &all(&out, &STEPS_INTERVAL)[0].record_id;
+    assert!(id.ends_with(":1551686400:1551686832") && !id.contains("phone"), "{id}");
+}
+
+#[test]
+fn a_workout_is_a_panel_in_our_units() {
+    let out = fixture(&AppleHealth, "workouts.run", None);
+    let run = all(&out, &EXERCISE)[0];
+    let amount = |measure| run.components.iter().find(|c| c.measure == measure).map(|c| digits(&c.value)).unwrap();
+    assert_eq!(run.value, Value::Text("Running".into()));
+    assert_eq!((amount(&DISTANCE).as_str(), amount(&ENERGY).as_str()), ("8368.5888", "430.329828"));
+    assert_eq!(out.problems.len(), 1, "an end before the start");
+}
