@@ -18,11 +18,14 @@ pub mod time;
 pub mod units;
 
 mod apple_health;
+mod custom;
 mod dexcom;
+mod diabetes_partner;
 mod fitbit;
 mod google_health;
 mod health_connect;
 mod oura;
+mod samsung_health;
 mod strava;
 mod whoop;
 mod withings;

@@ -35,7 +35,7 @@ fn phases_are_stages_one_after_the_other_and_gaps_of_a_series_stay_gaps() {
     assert_eq!(stages.len(), 7);
     assert!(stages.windows(2).all(|pair| pair[0].effective.end().unwrap().micros == pair[1].effective.start().micros));
     let Value::Samples(series) = &all(&out, &HRV_RMSSD)[0].value else { panic!("a series") };
-    assert_eq!((series.data.as_ref(), series.period_ms.to_string().as_str()), ("E 58 61 E 66", "300000"));
+    assert_eq!((series.data.as_ref(), series.period_ms.to_string().as_str()), ("E 58.0 61.0 E 66.0", "300000"));
     assert!(all(&out, &HRV_SDNN).is_empty());
 }
 
