@@ -22,6 +22,7 @@ mod custom;
 mod dexcom;
 mod diabetes_partner;
 mod fitbit;
+mod garmin;
 mod google_health;
 mod health_connect;
 mod oura;
@@ -44,6 +45,7 @@ pub static ALL: &[&dyn Source] = &[
     &dexcom::US,
     &dexcom::EU,
     &dexcom::JP,
+    &garmin::Garmin,
 ];
 
 /// The provider with this id.

@@ -110,7 +110,7 @@ pub struct Poll {
     /// Length of a request window in days. Windows are aligned to multiples of it since the epoch, so that a re-read asks the same question
     /// and an unchanged answer is recognised.
     pub window_days: u32,
-    /// Each poll looks at least this far back, because bands sync late.
+    /// Each poll looks at least this far back, because bands sync late. 0 where only the past may be asked for.
     pub trailing_hours: u32,
     /// Whether a complete re-read tells deletions: what we hold for the window and the answer lacks was deleted at the source.
     pub reconcile: bool,

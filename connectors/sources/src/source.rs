@@ -424,6 +424,9 @@ pub enum Fault {
     /// The service is switched off (410): the connection moved elsewhere. Never retried.
     #[error("service switched off")]
     Gone,
+    /// Taken, and nothing to store yet: what was asked for will be brought to the door.
+    #[error("accepted; the data will be pushed")]
+    Coming,
     /// Not what the provider documents; the bytes are stored all the same, so that nothing is lost before it is understood.
     #[error("answer not understood: {0}")]
     Broken(Reject),

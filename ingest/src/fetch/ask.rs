@@ -28,6 +28,8 @@ pub(super) enum Got {
         answer: Answer,
         fetched_at: i64,
     },
+    /// Nothing to store: it will be brought to the door.
+    Coming,
     /// Not to be had, and not worth another try.
     Refused(&'static str),
 }
@@ -107,6 +109,10 @@ impl Fetcher {
                     )
                     .await?;
                     return Err(Stop::Ended);
+                }
+                Fault::Coming => {
+                    cloud.limiter.answered();
+                    return Ok(Got::Coming);
                 }
                 Fault::Refused(why) => {
                     cloud.limiter.answered();

@@ -200,11 +200,13 @@ impl Fetcher {
             for (place, stream) in streams.iter().copied().enumerate() {
                 let target = Target { people, cloud, stream, lane: job.lane, tally };
                 let done = match (&item.object, &stream.poll) {
-                    (Some(object), None) => self.pointed(&target, object).await,
-                    (Some(object), Some(poll)) => match self.span_of(&target, *poll, object).await {
+                    (Some(object), Some(poll)) if poll.trailing_hours > 0 => match self.span_of(&target, *poll, object).await {
                         Ok(span) => self.stream(&target, span.or(item.window)).await,
                         Err(stop) => Err(stop),
                     },
+                    (Some(object), _) => self.pointed(&target, object).await,
+                    // Only the past of it may be asked for.
+                    (None, Some(poll)) if poll.trailing_hours == 0 && item.window.is_none() => Ok(()),
                     (None, _) => self.stream(&target, item.window).await,
                 };
                 match done {

@@ -36,7 +36,7 @@ impl Fetcher {
             Got::Page { answer, .. } => {
                 target.cloud.source.located(&answer.as_response()).map(|start| Window { start, end: start + 1 })
             }
-            Got::Broken { .. } | Got::Refused(_) => None,
+            Got::Broken { .. } | Got::Coming | Got::Refused(_) => None,
         })
     }
 }

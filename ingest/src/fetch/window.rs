@@ -86,6 +86,8 @@ struct Pages {
     /// Every page came and was understood: what is not in them is not there.
     complete: bool,
     failed: Option<&'static str>,
+    /// What was asked for will be pushed: this answer says nothing about the window.
+    coming: bool,
 }
 
 /// What comparing with what we held came to.
@@ -117,6 +119,9 @@ impl Fetcher {
         let store = &self.shared.store;
         let (id, stream) = (target.connection().id, target.stream.id);
         let pages = self.pages(target, window, None).await?;
+        if pages.coming {
+            return Ok(());
+        }
         let digest = source::digest(pages.digests.iter().map(<[u8; 16]>::as_slice));
         let known = store.digest(id, stream, window.start).await?;
         let mut out = Outbox::default();
@@ -197,6 +202,7 @@ impl Fetcher {
                         pages.pages.push(Page { request, answer, fetched_at, readable: false });
                         (pages.complete, pages.failed) = (false, Some("not_understood"));
                     }
+                    Ok(Got::Coming) => pages.coming = true,
                     Ok(Got::Refused(why)) => (pages.complete, pages.failed) = (false, Some(why)),
                     Err(stop) => {
                         // What came before the stop is asked for again with the rest.
