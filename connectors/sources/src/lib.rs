@@ -26,6 +26,7 @@ mod garmin;
 mod google_health;
 mod health_connect;
 mod oura;
+mod polar;
 mod samsung_health;
 mod strava;
 mod whoop;
@@ -46,6 +47,7 @@ pub static ALL: &[&dyn Source] = &[
     &dexcom::EU,
     &dexcom::JP,
     &garmin::Garmin,
+    &polar::Polar,
 ];
 
 /// The provider with this id.

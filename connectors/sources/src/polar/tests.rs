@@ -1,0 +1,74 @@
+//! What is peculiar to this provider. Signatures, broken bodies and the rest are tested for all providers alike.
+
+use std::time::Duration;
+
+use headwater_schemas::codes::*;
+use headwater_schemas::observation::Method as How;
+
+use super::Polar;
+use crate::source::{Fault, Fetch, Method, Response, Revoke, Source as _};
+use crate::testing::{all, ask, digits, fixture};
+
+#[test]
+fn hyphens_and_underscores_are_read_and_minutes_are_the_offset() {
+    let out = fixture(&Polar, "exercises.run-and-older", None);
+    let [run, yoga] = all(&out, &EXERCISE)[..] else { panic!("two of three") };
+    assert_eq!((run.effective.start().offset, yoga.effective.start().offset), (Some(3600), Some(7200)));
+    assert_eq!(run.effective.start().micros, 1_792_915_200_000_000);
+    let average = |r: &headwater_schemas::reading::Reading<'_>| {
+        r.components.iter().find(|c| c.measure == &WORKOUT_HEART_RATE_AVERAGE).map(|c| digits(&c.value))
+    };
+    assert_eq!((average(run).as_deref(), average(yoga).as_deref()), (Some("129"), Some("88")));
+    assert_eq!(out.problems.len(), 1);
+}
+
+#[test]
+fn times_after_midnight_are_of_the_next_day() {
+    let out = fixture(&Polar, "sleep.night", None);
+    assert_eq!(digits(&all(&out, &SLEEP)[0].value), "480");
+    let stages = all(&out, &SLEEP_STAGE);
+    assert_eq!(stages.len(), 4);
+    assert!(stages.windows(2).all(|pair| pair[0].effective.end().unwrap().micros == pair[1].effective.start().micros));
+    assert_eq!(all(&out, &HEART_RATE).len(), 2, "a pulse of nought is no reading");
+}
+
+#[test]
+fn the_hour_that_exists_twice_is_told_apart_by_order() {
+    let out = fixture(&Polar, "continuous-heart-rate.clock-change", Some("Europe/Berlin"));
+    let moments: Vec<_> =
+        all(&out, &HEART_RATE).iter().map(|r| (r.effective.start().micros, r.effective.start().offset)).collect();
+    assert_eq!(moments.len(), 4);
+    assert!(moments.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    assert_eq!((moments[1].1, moments[2].1), (Some(7200), Some(3600)));
+}
+
+#[test]
+fn rmssd_is_never_sdnn_too_little_history_is_no_load_and_what_was_entered_says_so() {
+    let out = fixture(&Polar, "nightly-recharge.night", None);
+    assert_eq!((all(&out, &HRV_RMSSD).len(), all(&out, &HRV_SDNN).len()), (1, 0));
+    assert_eq!(all(&fixture(&Polar, "cardio-load.days", None), &TRAINING_LOAD).len(), 1);
+    let out = fixture(&Polar, "physical-info.entered", None);
+    assert_eq!((all(&out, &WEIGHT)[0].method, all(&out, &VO2_MAX)[0].method), (How::Manual, How::Derived));
+}
+
+#[test]
+fn a_person_is_registered_and_taken_off() {
+    let register = Polar.register("member-1").unwrap();
+    assert_eq!((register.path.as_str(), register.json.as_str()), ("/v3/users", r#"{"member-id":"member-1"}"#));
+    let read = |fetch: &Fetch, status| Polar.read(fetch, &Response { status, headers: &[], body: b"" });
+    assert!(read(&register, 200).is_ok() && read(&register, 409).is_ok() && read(&register, 403).is_err());
+    let grant = |user| Revoke { user, client_id: "", client_secret: "", access: "t", now: 0 };
+    assert_eq!(Polar.revoke(&grant("475"), None).unwrap().path, "/v3/users/475");
+    assert!(Polar.revoke(&grant("../475"), None).is_none());
+}
+
+#[test]
+fn a_day_without_data_is_empty_and_limits_come_in_pairs() {
+    let fetch = Polar.plan(&ask(&Polar, "continuous-heart-rate", 1)).remove(0);
+    assert!(Polar.read(&fetch, &Response { status: 404, headers: &[], body: b"" }).unwrap().empty);
+    let headers = [("ratelimit-usage", "520, 900"), ("ratelimit-limit", "520, 5100"), ("ratelimit-reset", "60, 3600")];
+    let headers = headers.map(|(n, v)| (n.to_owned(), v.to_owned()));
+    let limited = Polar
+        .read(&Fetch::about("sleep", Method::Get, "/v3/users/sleep"), &Response { status: 429, headers: &headers, body: b"" });
+    assert_eq!(limited.unwrap_err(), Fault::Limited { after: Some(Duration::from_secs(60)) });
+}
