@@ -23,6 +23,7 @@ mod dexcom;
 mod diabetes_partner;
 mod fitbit;
 mod garmin;
+mod google_fit;
 mod google_health;
 mod health_connect;
 mod oura;
@@ -40,6 +41,7 @@ pub static ALL: &[&dyn Source] = &[
     &withings::Withings,
     &google_health::GoogleHealth,
     &fitbit::Fitbit,
+    &google_fit::GoogleFit,
     &whoop::Whoop,
     &oura::Oura,
     &strava::Strava,
