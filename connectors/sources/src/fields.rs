@@ -33,18 +33,28 @@ pub enum Scale {
 }
 
 impl Scale {
-    pub fn apply(self, value: Decimal) -> Decimal {
-        let over = |by: Decimal| value.checked_div(by).unwrap_or(value).round_dp(4).normalize();
-        let times = |by: Decimal| value.checked_mul(by).unwrap_or(value).normalize();
-        match self {
-            Self::As => value,
+    /// A number of the payload.
+    ///
+    /// # Errors
+    /// `bad_number` when it is too large to be scaled.
+    pub fn of(self, value: Decimal) -> Result<Decimal, Reject> {
+        let over = |by: Decimal| value.checked_div(by).map(|v| v.round_dp(4).normalize());
+        let times = |by: Decimal| value.checked_mul(by).map(|v| v.normalize());
+        let scaled = match self {
+            Self::As => Some(value),
             Self::Seconds => over(Decimal::from(60)),
             Self::Millis => over(Decimal::from(60_000)),
             Self::Fraction | Self::Hundred => times(Decimal::ONE_HUNDRED),
             Self::Kilojoules => over(Decimal::from_parts(4184, 0, 0, false, 3)),
             Self::Thousandth => times(Decimal::from_parts(1, 0, 0, false, 3)),
             Self::Thousand => times(Decimal::ONE_THOUSAND),
-        }
+        };
+        scaled.ok_or_else(|| Reject::new(code::BAD_NUMBER, "expected a number that can be converted"))
+    }
+
+    /// A number of our own making: seconds between two moments.
+    pub fn apply(self, value: Decimal) -> Decimal {
+        self.of(value).unwrap_or(value)
     }
 }
 
@@ -117,7 +127,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `unexpected_shape` or `bad_number`.
     pub fn scaled(&mut self, path: &str, scale: Scale) -> Result<Option<Decimal>, Reject> {
-        Ok(self.decimal(path)?.map(|value| scale.apply(value)))
+        self.decimal(path)?.map(|value| scale.of(value).map_err(|r| place(r, path))).transpose()
     }
 
     /// The components of a panel that are there.
@@ -149,6 +159,11 @@ impl<'a> Fields<'a> {
 pub fn label(word: &str) -> &str {
     let plain = word.len() <= 64 && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     if plain && word.starts_with(|c: char| c.is_ascii_alphabetic()) { word } else { "(not a name)" }
+}
+
+/// A key of the payload as a path may name it: a name, or a number such as an epoch.
+pub fn key(word: &str) -> &str {
+    if word.len() <= 20 && word.bytes().all(|b| b.is_ascii_digit()) { word } else { label(word) }
 }
 
 pub fn missing(name: &'static str) -> Reject {

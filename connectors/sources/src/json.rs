@@ -24,12 +24,30 @@ fn explain<'a, T: Deserialize<'a>>(body: &'a [u8], error: &serde_json::Error) ->
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let found = serde_path_to_error::deserialize::<_, T>(&mut json).err();
-    let path = found.map(|e| e.path().to_string()).filter(|path| path != ".");
+    let path = found.map(|e| plain(e.path())).filter(|path| path != ".");
     let reject = Reject::new(code::UNEXPECTED_SHAPE, shape(&error.to_string())).position(error.line(), error.column());
     match path {
         Some(path) => reject.at(path),
         None => reject,
     }
+}
+
+/// A path whose names are names: a key of the payload may be anything, and an object may have people for keys.
+fn plain(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut out = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => out.push_str(&format!("[{index}]")),
+            Segment::Map { key } => {
+                out.push_str(if out.is_empty() { "" } else { "." });
+                out.push_str(crate::fields::key(key));
+            }
+            Segment::Enum { variant } => out.push_str(variant),
+            Segment::Unknown => out.push('?'),
+        }
+    }
+    if out.is_empty() { ".".into() } else { out }
 }
 
 /// serde's message without the value it quotes: `invalid type: string "x", expected f64` keeps only kinds.

@@ -34,6 +34,15 @@ pub fn whole(got: &Response<'_>, empty: bool) -> Page {
     Page { next: None, empty, digest: digest([got.body]) }
 }
 
+/// The same for a body that must be JSON: a proxy's page is no answer.
+///
+/// # Errors
+/// [`Fault::Broken`].
+pub fn document(got: &Response<'_>) -> Result<Page, Fault> {
+    crate::json::parse::<&serde_json::value::RawValue>(got.body).map_err(Fault::Broken)?;
+    Ok(whole(got, matches!(got.body.trim_ascii(), b"[]" | b"{}")))
+}
+
 /// `2026-11-01T00:00:00Z`
 pub fn instant(micros: i64) -> String {
     Timestamp::from_microsecond(micros).map(|at| at.to_string()).unwrap_or_default()

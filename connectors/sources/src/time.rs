@@ -167,6 +167,17 @@ pub fn beside(instant: &str, offset_text: Option<&str>) -> Result<Stamp, Reject>
     }
 }
 
+/// A stamp some milliseconds later: within a month, forwards.
+///
+/// # Errors
+/// `implausible` when it is not.
+pub fn after(start: Stamp, millis: i64) -> Result<Stamp, Reject> {
+    if !(0..=31 * 86_400_000).contains(&millis) {
+        return Err(Reject::new(code::IMPLAUSIBLE, "expected a length within a month"));
+    }
+    plausible(Stamp { micros: start.micros + millis * 1000, ..start })
+}
+
 /// From one stamp to another that does not lie before it.
 ///
 /// # Errors

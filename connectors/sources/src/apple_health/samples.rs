@@ -9,7 +9,7 @@ use headwater_schemas::reject::{Reject, code};
 use rust_decimal::Decimal;
 
 use super::types::{self, Kind};
-use crate::fields::{Fields, label};
+use crate::fields::{Fields, Scale, label};
 use crate::phone::{self, Head, positive};
 use crate::units::convert;
 
@@ -71,7 +71,7 @@ fn quantity<'a>(
     let (measure, value): (&'static Measure, Decimal) = match how {
         Kind::Plain => (measure, convert(number, &unit, measure)?),
         Kind::Fraction if unit != "%" => return Err(Reject::new(code::UNEXPECTED_SHAPE, "expected %").at("unit")),
-        Kind::Fraction if number <= Decimal::ONE => (measure, (number * Decimal::ONE_HUNDRED).normalize()),
+        Kind::Fraction if number <= Decimal::ONE => (measure, Scale::Fraction.of(number)?),
         Kind::Fraction => (measure, number),
         Kind::Glucose if unit.starts_with("mmol") => (&GLUCOSE_BLOOD_MOLAR, number),
         Kind::Glucose => (measure, convert(number, &unit, measure)?),
@@ -99,7 +99,7 @@ fn point(measure: &'static Measure) -> bool {
 
 fn minutes(at: Effective) -> Decimal {
     let micros = at.end().map_or(0, |end| end.micros - at.start().micros);
-    crate::fields::Scale::Seconds.apply(Decimal::from(micros / 1_000_000))
+    Scale::Seconds.apply(Decimal::from(micros / 1_000_000))
 }
 
 /// Each sample by itself: which night it is of, nobody says. In bed lies over the rest and is no stage.

@@ -11,10 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::json::Number;
-use crate::{json, time};
-
-/// Metres in a mile.
-const MILE: Decimal = Decimal::from_parts(1_609_344, 0, 0, false, 3);
+use crate::{json, time, units};
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -66,30 +63,30 @@ pub(super) fn normalize<'a>(body: &'a [u8], out: &mut Normalized<'a>) -> Result<
 
 fn take<'a>(log: Log<'a>, out: &mut Normalized<'a>) -> Result<(), Reject> {
     let start = start(&log.start_time).map_err(|r| r.at("startTime"))?;
-    let end = Stamp { micros: start.micros + log.duration * 1000, ..start };
+    let end = time::after(start, log.duration).map_err(|r| r.at("duration"))?;
     let minutes = (Decimal::from(log.active_duration.unwrap_or(log.duration)) / Decimal::from(60_000)).round_dp(4).normalize();
     let mut components = vec![Component { measure: &EXERCISE_DURATION, value: Value::Quantity(minutes) }];
     let mut put = |measure: &'static Measure,
                    name: &str,
                    number: Option<&Number<'a>>,
-                   change: fn(Decimal) -> Decimal|
+                   change: fn(Decimal) -> Result<Decimal, Reject>|
      -> Result<(), Reject> {
         if let Some(number) = number {
             let value = number.decimal().map_err(|r| r.at(name))?;
-            components.push(Component { measure, value: Value::Quantity(change(value)) });
+            components.push(Component { measure, value: Value::Quantity(change(value).map_err(|r| r.at(name))?) });
         }
         Ok(())
     };
-    put(&ENERGY, "calories", log.calories.as_ref(), |v| v)?;
+    put(&ENERGY, "calories", log.calories.as_ref(), Ok)?;
     // Kilometres unless it says miles: the API's default when no Accept-Language was sent.
-    let metres: fn(Decimal) -> Decimal = match log.distance_unit.as_deref() {
-        Some("Mile" | "miles" | "mile") => |v| (v * MILE).normalize(),
-        _ => |v| (v * Decimal::ONE_THOUSAND).normalize(),
+    let metres: fn(Decimal) -> Result<Decimal, Reject> = match log.distance_unit.as_deref() {
+        Some("Mile" | "miles" | "mile") => |v| units::convert(v, "mi", &DISTANCE),
+        _ => |v| units::convert(v, "km", &DISTANCE),
     };
     put(&DISTANCE, "distance", log.distance.as_ref(), metres)?;
-    put(&STEPS_INTERVAL, "steps", log.steps.as_ref(), |v| v)?;
-    put(&WORKOUT_HEART_RATE_AVERAGE, "averageHeartRate", log.average_heart_rate.as_ref(), |v| v)?;
-    put(&ELEVATION_GAIN, "elevationGain", log.elevation_gain.as_ref(), |v| v)?;
+    put(&STEPS_INTERVAL, "steps", log.steps.as_ref(), Ok)?;
+    put(&WORKOUT_HEART_RATE_AVERAGE, "averageHeartRate", log.average_heart_rate.as_ref(), Ok)?;
+    put(&ELEVATION_GAIN, "elevationGain", log.elevation_gain.as_ref(), Ok)?;
     let kind = log.activity_name.unwrap_or(Cow::Borrowed("Activity"));
     out.push(Reading {
         components,

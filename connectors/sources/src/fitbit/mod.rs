@@ -60,7 +60,7 @@ static PROFILE: Profile = Profile {
         check_every: None,
         keyset: None,
     }),
-    upload: None,
+    upload: Some(crate::phone::UPLOAD),
     streams: STREAMS,
     limits: Limits { app_per_minute: None, user_per_minute: None, user_per_hour: Some(150) },
     poll_minutes: (45, 75),

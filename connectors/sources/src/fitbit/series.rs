@@ -12,6 +12,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::fields::Scale;
 use crate::json::Number;
 use crate::{json, time};
 
@@ -37,7 +38,7 @@ pub(super) fn days<'a>(stream: &str, body: &'a [u8], zone: Option<&TimeZone>, ou
             // Nought steps is a day on which nothing was worn: a gap, not a measurement.
             "steps" if value.is_zero() => (&STEPS_DAY, Value::Absent(Absent::NotPerformed)),
             "steps" => (&STEPS_DAY, Value::Quantity(value)),
-            "distance" => (&DISTANCE_DAY, Value::Quantity((value * Decimal::ONE_THOUSAND).normalize())),
+            "distance" => (&DISTANCE_DAY, Value::Quantity(Scale::Thousand.of(value)?)),
             "calories" => (&ENERGY_DAY, Value::Quantity(value)),
             _ => (&FLOORS, Value::Quantity(value)),
         };

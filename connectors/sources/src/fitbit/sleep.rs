@@ -84,7 +84,7 @@ pub(super) fn normalize<'a>(body: &'a [u8], zone: Option<&TimeZone>, out: &mut N
 fn take<'a>(log: Log<'a>, zone: Option<&TimeZone>, out: &mut Normalized<'a>) -> Result<(), Reject> {
     let start = time::civil(&log.start_time, zone).map_err(|r| r.at("startTime"))?;
     // The length is exact; the end's wall clock may lie in an hour that exists twice.
-    let mut end = Stamp { micros: start.micros + log.duration * 1000, ..start };
+    let mut end = time::after(start, log.duration).map_err(|r| r.at("duration"))?;
     if let Some(zone) = zone {
         end = time::in_zone(end.micros, zone, start.origin)?;
     } else if let Some(text) = &log.end_time {
@@ -135,7 +135,10 @@ fn stages<'a>(
     for (index, level) in levels.iter().enumerate() {
         let stated = time::civil(&level.date_time, zone).map_err(|r| r.at(format!("levels.data[{index}].dateTime")))?;
         let begin = if (stated.micros - at).abs() >= 3_500_000_000 && index > 0 { at } else { stated.micros };
-        at = begin + level.seconds * 1_000_000;
+        let millis = level.seconds.saturating_mul(1000);
+        at = time::after(Stamp { micros: begin, ..stated }, millis)
+            .map_err(|r| r.at(format!("levels.data[{index}].seconds")))?
+            .micros;
         let stage = match &*level.level {
             "wake" | "awake" => &STAGE_AWAKE,
             "light" => &STAGE_LIGHT,
@@ -144,7 +147,7 @@ fn stages<'a>(
             "asleep" => &STAGE_ASLEEP,
             "restless" => &STAGE_RESTLESS,
             other => {
-                out.unknown(format!("sleep level {other}"));
+                out.unknown(format!("sleep level {}", crate::fields::label(other)));
                 &STAGE_UNKNOWN
             }
         };

@@ -84,7 +84,7 @@ fn take<'a>(stream: &str, row: Row<'a>, zone: Option<&TimeZone>, out: &mut Norma
     }
     for name in row.value.keys().filter(|name| !fields(stream).any(|f| f.0 == **name)) {
         // The spread of oxygen beside its mean, and the like: kept in raw.
-        out.unknown(format!("{stream} {name}"));
+        out.unknown(format!("{stream} {}", crate::fields::label(name)));
     }
     Ok(())
 }

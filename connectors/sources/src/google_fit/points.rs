@@ -74,7 +74,7 @@ pub(super) fn point<'a>(
     let reading = |measure, at, value| Reading { method, device: device.clone(), ..Reading::new(measure, id.clone(), at, value) };
     match kind.form {
         Form::Number(measure, scale, alive) => {
-            let value = values.decimal(0)?.map(|v| scale.apply(v)).ok_or_else(|| missing("fpVal"))?;
+            let value = values.decimal(0)?.map(|v| scale.of(v)).transpose()?.ok_or_else(|| missing("fpVal"))?;
             if alive && value <= Decimal::ZERO {
                 out.unknown("point of nought");
                 return Ok(());

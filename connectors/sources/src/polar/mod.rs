@@ -122,8 +122,7 @@ impl Source for Polar {
         if matches!(fetch.stream, REGISTER | REVOKE) {
             return Ok(rest::whole(got, true));
         }
-        json::parse::<&RawValue>(got.body).map_err(Fault::Broken)?;
-        Ok(rest::whole(got, matches!(got.body.trim_ascii(), b"[]" | b"{}")))
+        rest::document(got)
     }
 
     fn normalize<'a>(&self, raw: &Raw<'a>, out: &mut Normalized<'a>) -> Result<(), Reject> {

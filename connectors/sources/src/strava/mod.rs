@@ -103,6 +103,9 @@ impl Source for Strava {
             return Ok(rest::whole(got, true)); // revoked before
         }
         rest::status(got, quarter_hour(got))?;
+        if fetch.stream == "athlete" {
+            return rest::document(got);
+        }
         if fetch.stream != "activities" {
             return Ok(rest::whole(got, got.body.is_empty()));
         }

@@ -128,8 +128,11 @@ impl Source for Whoop {
 
     fn read(&self, fetch: &Fetch, got: &Response<'_>) -> Result<Page, Fault> {
         rest::status(got, reset(got))?;
-        if matches!(fetch.stream, LOCATE | REVOKE | "body_measurement") {
+        if matches!(fetch.stream, LOCATE | REVOKE) {
             return Ok(rest::whole(got, got.body.is_empty()));
+        }
+        if fetch.stream == "body_measurement" {
+            return rest::document(got);
         }
         let list: List<'_> = json::parse(got.body).map_err(Fault::Broken)?;
         let asked = fetch.query.iter().find(|(name, _)| *name == "nextToken").map(|(_, token)| token.as_str());

@@ -16,6 +16,7 @@ use super::devices::named;
 use super::measures::attribution;
 use super::workout_kinds::category;
 use super::{named_day, period, time_of};
+use crate::fields::key;
 use crate::{json, time};
 
 #[derive(Deserialize)]
@@ -110,7 +111,7 @@ pub(super) fn intraday<'a>(body: &'a [u8], profile: Option<&TimeZone>, out: &mut
         let before = out.readings.len();
         if let Err(reject) = minute(epoch, row, profile, out) {
             out.readings.truncate(before);
-            out.problems.push(Reject { line: None, column: None, ..reject }.under(&format!("body.series.{epoch}")));
+            out.problems.push(Reject { line: None, column: None, ..reject }.under(&format!("body.series.{}", key(epoch))));
         }
     }
     Ok(())
@@ -132,7 +133,7 @@ fn minute<'a>(epoch: &'a str, row: &'a RawValue, profile: Option<&TimeZone>, out
         }
     } else if let Some(name) = columns.keys().copied().find(sums) {
         let reject = Reject::new(code::UNEXPECTED_SHAPE, "expected a duration beside a sum");
-        out.problems.push(reject.at(format!("body.series.{epoch}.{name}")));
+        out.problems.push(reject.at(format!("body.series.{}.{name}", key(epoch))));
     }
     for (name, measure) in MOMENT_COLUMNS {
         if let Some(value) = number(columns.get(name).copied()).map_err(|r| r.at(*name))?.filter(|v| !v.is_zero()) {

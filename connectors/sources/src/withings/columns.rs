@@ -45,6 +45,6 @@ pub(super) fn unknown<'a, 'k>(
     'a: 'k,
 {
     for name in names.filter(|name| !known(name)) {
-        out.unknown(format!("{what} {name}"));
+        out.unknown(format!("{what} {}", crate::fields::label(name)));
     }
 }

@@ -149,7 +149,11 @@ fn take<'a>(
                 out.unknown("pulse of nought");
                 continue;
             }
-            let number = if kind == 4 { number * Decimal::ONE_HUNDRED } else { number };
+            let number = if kind == 4 {
+                number.checked_mul(Decimal::ONE_HUNDRED).ok_or_else(|| Reject::new(code::BAD_NUMBER, "expected metres"))?
+            } else {
+                number
+            };
             put(measure, &part, Value::Quantity(number), &mut |r| r.note = note, out);
         } else {
             out.unknown(format!("meastype {kind}"));

@@ -120,7 +120,16 @@ pub(super) static STREAMS: &[Stream] = &[
     stream(
         "sleepsummary",
         "nights",
-        &[&SLEEP, &HEART_RATE_SLEEP_AVERAGE, &HEART_RATE_MIN, &HEART_RATE_SLEEP_MAX, &RESPIRATORY_RATE, &APNEA_HYPOPNEA_INDEX],
+        &[
+            &SLEEP,
+            &HEART_RATE_SLEEP_AVERAGE,
+            &HEART_RATE_MIN,
+            &HEART_RATE_SLEEP_MAX,
+            &RESPIRATORY_RATE,
+            &RESPIRATORY_RATE_MIN,
+            &RESPIRATORY_RATE_MAX,
+            &APNEA_HYPOPNEA_INDEX,
+        ],
         LISTED,
     ),
     stream("heartlist", "recordings of the heart", &[&HEART_RATE, &ECG_CLASSIFICATION, &BLOOD_PRESSURE], LISTED),
