@@ -243,7 +243,7 @@ async fn standard(shared: &Shared, cloud: &Cloud, oauth: &OAuth, ask: Ask<'_>) -
         .set_client_secret(ClientSecret::new(cloud.settings.client_secret.expose_secret().to_owned()))
         .set_auth_type(if oauth.client_auth == ClientAuth::Basic { AuthType::BasicAuth } else { AuthType::RequestBody })
         .set_token_uri(url);
-    let http = Adapter(shared.http.clone());
+    let http = Adapter { http: shared.http.clone(), body: Mutex::default() };
     let answered = match ask {
         Ask::Code { code, redirect_uri, verifier } => {
             let redirect =
@@ -272,12 +272,22 @@ async fn standard(shared: &Shared, cloud: &Cloud, oauth: &OAuth, ask: Ask<'_>) -
         refresh: given.refresh_token().map(|t| t.secret().clone()),
         expires_in: given.expires_in(),
         scopes: given.scopes().map(|scopes| scopes.iter().map(|s| s.to_string()).collect()).unwrap_or_default(),
-        user: None,
+        user: oauth.user_field.and_then(|field| user(&http.body.lock().expect("nothing panics under this lock"), field)),
     })
 }
 
+/// The provider's user id in a token answer, as text or as a number.
+fn user(body: &[u8], field: &str) -> Option<String> {
+    let answer: std::collections::BTreeMap<&str, &serde_json::value::RawValue> = serde_json::from_slice(body).ok()?;
+    Some(answer.get(field)?.get().trim_matches('"').to_owned()).filter(|id| !id.is_empty() && id != "null")
+}
+
 /// Our HTTP client as the `oauth2` crate wants one.
-struct Adapter(Http);
+struct Adapter {
+    http: Http,
+    /// Of the last answer: the crate reads the standard's fields only.
+    body: Mutex<zeroize::Zeroizing<Vec<u8>>>,
+}
 
 impl<'c> AsyncHttpClient<'c> for Adapter {
     type Error = NoAnswer;
@@ -286,7 +296,8 @@ impl<'c> AsyncHttpClient<'c> for Adapter {
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
             let request = reqwest::Request::try_from(request).map_err(|_| NoAnswer { why: "bad_request" })?;
-            let answer = self.0.execute(request).await?;
+            let answer = self.http.execute(request).await?;
+            *self.body.lock().expect("nothing panics under this lock") = answer.body.clone().into();
             let mut response = axum::http::Response::builder().status(answer.status);
             if let Some(kind) = answer.header("content-type") {
                 response = response.header("content-type", kind);

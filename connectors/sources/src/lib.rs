@@ -50,6 +50,11 @@ pub static ALL: &[&dyn Source] = &[
     &dexcom::JP,
     &garmin::Garmin,
     &polar::Polar,
+    &apple_health::AppleHealth,
+    &health_connect::HealthConnect,
+    &samsung_health::SamsungHealth,
+    &diabetes_partner::DiabetesPartner,
+    &custom::Custom,
 ];
 
 /// The provider with this id.

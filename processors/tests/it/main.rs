@@ -70,9 +70,10 @@ pub fn document(raw: &Raw<'_>) -> String {
 fn every_fixture_becomes_what_its_snapshot_says() {
     let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../connectors/sources/src");
     let mut seen = 0;
-    for source in headwater_sources::ALL {
+    // Regions of one cloud share their fixtures: one of them stands for all.
+    for source in headwater_sources::ALL.iter().filter(|source| source.profile().id == source.folder()) {
         let provider = source.profile().id;
-        let folder = sources.join(provider).join("fixtures");
+        let folder = sources.join(source.folder()).join("fixtures");
         let mut files: Vec<_> =
             std::fs::read_dir(&folder).expect("every provider has fixtures").map(|f| f.expect("a file").path()).collect();
         files.sort();

@@ -8,7 +8,6 @@ use headwater_schemas::observation::{Method, OffsetOrigin};
 use headwater_schemas::reading::{Absent, Effective, Normalized, Reading, Value};
 use headwater_schemas::reject::{Reject, code};
 use jiff::tz::TimeZone;
-use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use headwater_schemas::codes::*;
 use headwater_schemas::observation::Method;
 use headwater_schemas::reading::{Absent, Component, Device, Effective, Normalized, Reading, Stamp, Value};
-use headwater_schemas::reject::{Reject, code};
+use headwater_schemas::reject::Reject;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 

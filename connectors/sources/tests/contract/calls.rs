@@ -5,7 +5,7 @@ use headwater_schemas::hint::Change;
 use headwater_sources::keys::Keys;
 use headwater_sources::source::{Entry, Inbound, Receipt, Refusal};
 use headwater_sources::{ALL, Source};
-use hmac::{Hmac, Mac as _};
+use hmac::Hmac;
 use serde::Deserialize;
 
 use super::folder;
