@@ -61,7 +61,9 @@ impl From<AccountError> for Problem {
         match error {
             AccountError::Unavailable(e) => e.into(),
             AccountError::Unknown => Self::new(404, "not found", "no such connection"),
-            AccountError::NotConfigured(_) | AccountError::NoOAuth(_) => Self::new(404, "not found", error.to_string()),
+            AccountError::NotConfigured(_) | AccountError::NoOAuth(_) | AccountError::NoUploads(_) => {
+                Self::new(404, "not found", error.to_string())
+            }
             AccountError::Migrated { .. } => Self::new(410, "switched off", error.to_string()),
             AccountError::Erased => Self::new(409, "erased", "this subject was erased and never comes back; use another id"),
             AccountError::NeedsReauth => {

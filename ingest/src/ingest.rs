@@ -14,6 +14,7 @@ use crate::schedule::Scheduler;
 use crate::settings::{self, IngestSettings, Providers, Wrong};
 use crate::shared::Shared;
 use crate::tokens::TokenKeeper;
+use crate::upload::{self, Uploads};
 use crate::{Outlet, receive};
 
 /// Door and driver over one store and one outlet.
@@ -59,6 +60,15 @@ impl Ingest {
     /// The webhook routes.
     pub fn receive_router(&self) -> Router {
         receive::router(self.shared.clone())
+    }
+
+    /// Where phones and partners bring their batches.
+    pub fn upload_router(&self) -> Router {
+        upload::route::router(self.shared.clone())
+    }
+
+    pub fn uploads(&self) -> Uploads {
+        Uploads { shared: self.shared.clone() }
     }
 
     pub fn tokens(&self) -> Arc<TokenKeeper> {

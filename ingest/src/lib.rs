@@ -14,11 +14,13 @@ mod http;
 mod ingest;
 pub mod limits;
 pub mod outlet;
+mod push;
 pub mod receive;
 pub mod schedule;
 pub mod settings;
 mod shared;
 pub mod tokens;
+pub mod upload;
 mod window;
 
 pub use account::Accounts;
@@ -26,6 +28,7 @@ pub use fetch::Fetcher;
 pub use ingest::{Ingest, IngestError};
 pub use outlet::{Outlet, OutletError};
 pub use schedule::Scheduler;
+pub use upload::Uploads;
 
 /// Store or log do not answer. Nothing is lost by it: the same is to be done again.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -11,19 +11,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use futures::StreamExt as _;
 use headwater_schemas::hint::{Cause, Hint};
-use headwater_schemas::raw::{Lane, Origin, Raw};
+use headwater_schemas::raw::{Lane, Origin};
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Outbox, ids};
 use headwater_sources::source::{Entry, Inbound, Notice, Receipt, Refusal};
-use headwater_store::vault::Owner;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::OutletError;
-use crate::account::consent;
 use crate::cloud::Cloud;
-use crate::fetch::window::put_sealed;
+use crate::push::{self, Pushed};
 use crate::shared::Shared;
 
 /// Calls taken, by provider.
@@ -165,7 +163,8 @@ impl Door {
                 Entry::Hint(notice) => hint(cloud, notice, now, &mut outbox),
                 Entry::Payload { user, stream, body } => {
                     let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-                    self.payload(cloud, user, stream, body, content_type, now, &mut outbox).await?;
+                    let pushed = Pushed { stream, body, content_type, origin: Origin::Webhook, lane: Lane::Live, now };
+                    self.payload(cloud, user, pushed, &mut outbox).await?;
                 }
             }
         }
@@ -179,58 +178,14 @@ impl Door {
         })
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one call site, and every argument is a part of one HTTP request")]
-    async fn payload(
-        &self,
-        cloud: &Cloud,
-        user: &str,
-        stream: &str,
-        body: &[u8],
-        content_type: &str,
-        now: i64,
-        out: &mut Outbox,
-    ) -> Result<(), Answer> {
+    async fn payload(&self, cloud: &Cloud, user: &str, pushed: Pushed<'_>, out: &mut Outbox) -> Result<(), Answer> {
+        let unavailable = || Answer { retry_after: Some(FULL_RETRY), ..Answer::new(503, "store_unavailable") };
         let id = ids::connection(cloud.profile().id, user);
-        let store = &self.shared.store;
-        let unavailable =
-            |_: headwater_store::Unavailable| Answer { retry_after: Some(FULL_RETRY), ..Answer::new(503, "store_unavailable") };
-        let Some(connection) = store.connection(id).await.map_err(unavailable)? else {
+        let Some(connection) = self.shared.store.connection(id).await.map_err(|_| unavailable())? else {
             metrics::counter!(IGNORED, "provider" => cloud.profile().id).increment(1);
             return Ok(());
         };
-        for subject in &connection.subjects {
-            let terms = consent::in_force(&**store, subject).await;
-            let terms = terms.map_err(|_| Answer { retry_after: Some(FULL_RETRY), ..Answer::new(503, "store_unavailable") })?;
-            if !terms.stands(now) {
-                continue;
-            }
-            // Nobody is left whom an erased subject's data could be for.
-            let key = store.sealing_key(&Owner::Subject(subject.clone()), now).await.map_err(unavailable)?;
-            let Some(key) = key else { continue };
-            let raw = Raw {
-                raw_id: Uuid::now_v7(),
-                provider: cloud.profile().id,
-                connection_id: id,
-                subject_id: subject,
-                stream,
-                lane: Lane::Live,
-                origin: Origin::Webhook,
-                fetched_at: now,
-                window_start: None,
-                window_end: None,
-                request: None,
-                http_status: None,
-                content_type,
-                headers: vec![],
-                time_zone: connection.zone.as_deref(),
-                amended: vec![],
-                version_floor: None,
-                encryption: None,
-                body,
-            };
-            let key = self.shared.settings.seal_raw.then_some(&*key);
-            put_sealed(raw, key, cloud.profile().id, out).map_err(|_| Answer::new(500, "not_sealed"))?;
-        }
+        push::put(&self.shared, cloud, &connection, pushed, out).await.map_err(|_| unavailable())?;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use headwater_sources::profile::Profile;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 /// `[ingest]`.
@@ -61,7 +61,10 @@ pub type Providers = BTreeMap<String, ProviderSettings>;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderSettings {
+    /// Of the application at a provider that connects by OAuth.
+    #[serde(default)]
     pub client_id: String,
+    #[serde(default)]
     pub client_secret: SecretString,
     /// Instead of the provider's own addresses: a sandbox, a region, a simulator.
     pub api_url: Option<String>,
@@ -152,6 +155,10 @@ pub fn validate(ingest: &IngestSettings, providers: &Providers) -> Result<(), Wr
             if url.as_deref().is_some_and(|url| reqwest::Url::parse(url).is_err()) {
                 return Err(Wrong::new(key(name), "an address such as https://api.example.org"));
             }
+        }
+        let oauth = headwater_sources::by_id(id).is_some_and(|source| source.profile().oauth.is_some());
+        if oauth && (provider.client_id.is_empty() || provider.client_secret.expose_secret().is_empty()) {
+            return Err(Wrong::new(key("client_id"), "client_id and client_secret of the application"));
         }
         if provider.poll_minutes.is_some_and(|(min, max)| min == 0 || min > max) {
             return Err(Wrong::new(key("poll_minutes"), "[least, most] minutes, the least above 0"));

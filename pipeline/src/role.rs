@@ -142,7 +142,7 @@ pub fn receive(
 ) -> anyhow::Result<()> {
     let producer = app.producer_with("receive", DOOR_LINGER)?;
     let ingest = app.ingest(store, Arc::new(producer.clone()))?;
-    let (router, stop) = (ingest.receive_router(), tasks.stop());
+    let (router, stop) = (ingest.receive_router().merge(ingest.upload_router()), tasks.stop());
     tasks.start("receive", async move {
         ops::serve_on(listener, router, stop).await?;
         tokio::task::block_in_place(|| producer.flush(Duration::from_secs(5)));

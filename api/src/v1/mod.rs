@@ -5,6 +5,7 @@ mod invitations;
 mod observations;
 mod providers;
 mod subjects;
+mod uploaders;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub(crate) fn router() -> Router<Arc<Api>> {
         .route("/v1/connections/{id}/sync", post(connections::sync))
         .route("/v1/connections/{id}/deactivate", post(connections::deactivate))
         .route("/v1/connections/{id}/reactivate", post(connections::reactivate))
+        .route("/v1/uploaders", post(uploaders::enroll))
         .route("/v1/account-links", post(invitations::account_link))
         .route("/v1/invitations", post(invitations::invite))
         .route("/v1/subjects", post(subjects::create))
@@ -58,6 +60,7 @@ pub(crate) fn openapi() -> String {
         connections::sync,
         connections::deactivate,
         connections::reactivate,
+        uploaders::enroll,
         invitations::account_link,
         invitations::invite,
         subjects::create,

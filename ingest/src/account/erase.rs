@@ -6,6 +6,7 @@
 //! | anywhere after it                   | no new key is made for the subject from then on; each step is done again          |
 //! | after the record on the topic       | sinks remove the rows by themselves; the keys are deleted when it is asked again   |
 
+use crate::upload::BATCHES;
 use headwater_schemas::Outbox;
 use headwater_schemas::connection::State;
 use headwater_schemas::consent::Decision;
@@ -94,7 +95,7 @@ impl Accounts {
         let streams: Vec<&str> = self
             .shared
             .cloud(&connection.provider)
-            .map(|cloud| cloud.profile().streams.iter().map(|s| s.id).collect())
+            .map(|cloud| cloud.profile().streams.iter().map(|s| s.id).chain([BATCHES]).collect())
             .unwrap_or_default();
         Ok(store.delete_connection(&connection, &streams).await?)
     }

@@ -4,6 +4,7 @@
 
 mod begin;
 pub(crate) mod consent;
+mod enroll;
 mod erase;
 mod finish;
 mod join;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 
 pub use begin::{Begin, Started};
 pub use consent::{Agreed, ConsentError};
+pub use enroll::Enrolled;
 pub use finish::{Callback, FinishError, Finished, Unfinished};
 pub use leave::{Left, Revoked};
 pub use sync::{Synced, Tally};
@@ -47,6 +49,8 @@ pub enum AccountError {
     Migrated { provider: &'static str, since: &'static str, successor: &'static str },
     #[error("{0} does not connect by OAuth")]
     NoOAuth(&'static str),
+    #[error("{0} takes no uploads")]
+    NoUploads(&'static str),
     #[error("the provider's address is no URL")]
     BadAddress,
     #[error("the provider refused the code: {0}")]

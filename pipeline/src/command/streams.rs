@@ -1,7 +1,7 @@
 //! `headwater streams`: every provider and stream with what it becomes.
 
 use clap::Args;
-use headwater_sources::profile::Status;
+use headwater_sources::profile::{Profile, Status, Stream};
 use serde::Serialize;
 
 /// List every provider and stream with what it becomes.
@@ -18,11 +18,29 @@ struct Row {
     stream: &'static str,
     /// Slugs of data types, and `device` where devices come out of it.
     becomes: Vec<&'static str>,
-    /// `poll`, or `stored` for payloads that are no longer asked for.
+    /// `poll`, `push` where the provider brings it, `upload`, or `stored` for payloads that are no longer asked for.
     delivery: &'static str,
     /// `live` or `legacy`.
     status: &'static str,
     description: &'static str,
+}
+
+fn delivery(profile: &Profile, stream: &Stream) -> &'static str {
+    match stream.poll {
+        Some(poll) if poll.trailing_hours == 0 => "push",
+        Some(_) => "poll",
+        None if profile.live() && profile.upload.is_some() => "upload",
+        None => "stored",
+    }
+}
+
+/// A line holds the first of them; `--json` has all.
+fn shown(becomes: &[&str]) -> String {
+    const SHOWN: usize = 6;
+    match becomes.len().checked_sub(SHOWN) {
+        Some(more @ 1..) => format!("{}, and {more} more", becomes[..SHOWN].join(", ")),
+        _ => becomes.join(", "),
+    }
 }
 
 impl Streams {
@@ -37,7 +55,7 @@ impl Streams {
                     provider: profile.id,
                     stream: stream.id,
                     becomes: stream.becomes.iter().map(|m| m.slug).chain(stream.devices.then_some("device")).collect(),
-                    delivery: if stream.poll.is_some() { "poll" } else { "stored" },
+                    delivery: delivery(profile, stream),
                     status: if profile.status == Status::Live { "live" } else { "legacy" },
                     description: stream.doc,
                 })
@@ -50,8 +68,11 @@ impl Streams {
         let width = |name: fn(&Row) -> &'static str| rows.iter().map(|r| name(r).len()).max().unwrap_or(0);
         let (providers, streams) = (width(|r| r.provider), width(|r| r.stream));
         for row in &rows {
-            println!("{:providers$}  {:streams$}  {:6}  {}", row.provider, row.stream, row.status, row.becomes.join(", "));
+            println!("{:providers$}  {:streams$}  {:6}  {}", row.provider, row.stream, row.delivery, shown(&row.becomes));
         }
+        let mut providers: Vec<&str> = rows.iter().map(|row| row.provider).collect();
+        providers.dedup();
+        println!("\n{} providers, {} streams", providers.len(), rows.len());
         Ok(())
     }
 }

@@ -69,14 +69,11 @@ pub fn config(places: &Places<'_>, data: &Path, secrets: &Secrets) -> anyhow::Re
         secrets.token,
         data.join("mail"),
     );
-    for source in headwater_sources::ALL.iter().filter(|s| s.profile().live()) {
-        let (profile, cloud) = (source.profile(), format!("{simulator}/{}", source.profile().id));
-        write!(
-            text,
-            "[providers.{}]\nclient_id = \"headwater-dev\"\nclient_secret = \"headwater-dev-secret\"\napi_url = \"{cloud}\"\n",
-            profile.id
-        )?;
+    for source in headwater_sources::ALL.iter().filter(|s| s.profile().live() || s.profile().upload.is_some()) {
+        let (profile, cloud) = (source.profile(), format!("{simulator}/{}", source.folder()));
+        writeln!(text, "[providers.{}]", profile.id)?;
         if let Some(oauth) = &profile.oauth {
+            writeln!(text, "client_id = \"headwater-dev\"\nclient_secret = \"headwater-dev-secret\"\napi_url = \"{cloud}\"")?;
             write!(text, "authorize_url = \"{}\"\ntoken_url = \"{}\"\n", at(&cloud, oauth.authorize)?, at(&cloud, oauth.token)?)?;
             if let Some(revoke) = oauth.revoke {
                 writeln!(text, "revoke_url = \"{}\"", at(&cloud, revoke)?)?;
