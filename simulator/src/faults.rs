@@ -227,6 +227,7 @@ impl Gate {
     fn error(&self, said: Said, endpoint: &str) -> Response {
         match self.provider {
             Provider::Withings => withings::fault(said),
+            other if crate::rest::ALL.contains(&other) => crate::rest::fault(said),
             _ => google_health::fault(said, is_token(endpoint)),
         }
     }
@@ -234,7 +235,9 @@ impl Gate {
 
 /// What a person's browser opens.
 fn is_page(endpoint: &str) -> bool {
-    endpoint.contains("authorize2") || endpoint.contains("/o/oauth2/")
+    ["authorize2", "/o/oauth2/", "/oauth2/auth", "/oauth/authorize", "/oauth2/login", "/oauth2Confirm"]
+        .iter()
+        .any(|page| endpoint.contains(page))
 }
 
 fn is_token(endpoint: &str) -> bool {

@@ -34,6 +34,7 @@ mod oauth;
 mod people;
 mod play;
 mod record;
+mod rest;
 mod send;
 mod server;
 mod settings;
@@ -86,6 +87,7 @@ impl Simulator {
             .merge(withings::routes(world.clone()))
             .merge(google_health::routes(world.clone()))
             .merge(fitbit::routes(world.clone()))
+            .merge(rest::routes(&world))
             .merge(control::http::routes(world.clone()));
         let service = app.into_make_service_with_connect_info::<Line>();
         let stopping = world.clone();

@@ -8,6 +8,7 @@ use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use crate::dice::{self, Dice};
+use crate::rest;
 use crate::settings::Settings;
 
 /// One of the simulated clouds.
@@ -17,6 +18,12 @@ pub enum Provider {
     Withings,
     GoogleHealth,
     Fitbit,
+    Whoop,
+    Oura,
+    Strava,
+    Dexcom,
+    Polar,
+    Garmin,
 }
 
 impl Provider {
@@ -26,6 +33,12 @@ impl Provider {
             Self::Withings => "withings",
             Self::GoogleHealth => "google_health",
             Self::Fitbit => "fitbit",
+            Self::Whoop => "whoop",
+            Self::Oura => "oura",
+            Self::Strava => "strava",
+            Self::Dexcom => "dexcom",
+            Self::Polar => "polar",
+            Self::Garmin => "garmin",
         }
     }
 }
@@ -116,7 +129,10 @@ pub(crate) fn populate(settings: &Settings) -> Vec<Profile> {
     let now = settings.clock.now();
     let withings = (0..settings.people.withings).map(|index| make(settings, Provider::Withings, index, now));
     let google = (0..settings.people.google_health).map(|index| make(settings, Provider::GoogleHealth, index, now));
-    withings.chain(google).collect()
+    let others = rest::ALL
+        .into_iter()
+        .flat_map(|provider| (0..settings.people.others).map(move |index| make(settings, provider, index, now)));
+    withings.chain(google).chain(others).collect()
 }
 
 fn make(settings: &Settings, provider: Provider, index: usize, now: Timestamp) -> Profile {
@@ -173,15 +189,33 @@ fn make(settings: &Settings, provider: Provider, index: usize, now: Timestamp) -
 
 fn user_id(provider: Provider, key: u64, canary: Option<&str>) -> String {
     match (provider, canary) {
-        (Provider::Withings, Some(_)) => format!("770077{}", key % 10_000),
+        // Ids that are numbers hold no word.
+        (Provider::Withings | Provider::Whoop | Provider::Strava | Provider::Polar, Some(_)) => format!("770077{}", key % 10_000),
         (_, Some(word)) => format!("{word}{}", key % 1_000_000),
-        (Provider::Withings, None) => (10_000_000 + key % 50_000_000).to_string(),
+        (Provider::Withings | Provider::Whoop | Provider::Strava | Provider::Polar, None) => {
+            (10_000_000 + key % 50_000_000).to_string()
+        }
         (_, None) => (1_000_000_000_000_000_000 + key % 8_000_000_000_000_000_000).to_string(),
     }
 }
 
-fn scopes(provider: Provider) -> Vec<String> {
+pub(crate) fn scopes(provider: Provider) -> Vec<String> {
+    let words = |list: &[&str]| list.iter().map(|scope| (*scope).to_owned()).collect();
     match provider {
+        Provider::Whoop => words(&[
+            "offline",
+            "read:profile",
+            "read:sleep",
+            "read:recovery",
+            "read:cycles",
+            "read:workout",
+            "read:body_measurement",
+        ]),
+        Provider::Oura => words(&["email", "personal", "daily", "heartrate", "workout", "tag", "session", "spo2Daily"]),
+        Provider::Strava => words(&["read", "activity:read", "activity:read_all", "profile:read_all"]),
+        Provider::Dexcom => words(&["offline_access"]),
+        Provider::Polar => words(&["accesslink.read_all"]),
+        Provider::Garmin => vec![],
         Provider::Withings => WITHINGS_SCOPES.map(str::to_owned).to_vec(),
         _ => GOOGLE_SCOPES.iter().map(|scope| format!("{GOOGLE_SCOPE_PREFIX}{scope}.readonly")).collect(),
     }

@@ -14,6 +14,7 @@ use crate::google_health::subscribers::verify;
 use crate::google_health::types::TYPES;
 use crate::people::{Profile, Provider};
 use crate::record::Record;
+use crate::rest;
 use crate::send::{Notification, deliver};
 use crate::withings::{data, webhook};
 use crate::world::World;
@@ -78,6 +79,15 @@ fn moments(who: &Profile, from: i64, to: i64) -> Vec<i64> {
 
 /// The notifications about one contact, with repetitions and in the order in which they happen to leave.
 fn told(control: &Control, who: &Profile, moment: i64) -> Vec<Notification> {
+    if rest::ALL.contains(&who.person.provider) {
+        let streams = rest::streams(who.person.provider).iter().copied();
+        let records = streams.flat_map(|stream| moved(&control.world, who, stream, moment));
+        let told = records.filter_map(|record| {
+            let gone = record.vanishes_at == Some(moment);
+            rest::webhook::about(&control.world, who, &record, gone)
+        });
+        return told.collect();
+    }
     let announcements = changes(&control.world, who, moment);
     let mut dice = Dice::new(&[who.key, dice::key("told"), moment as u64]);
     let together = who.person.provider == Provider::GoogleHealth && dice.chance(0.5) && announcements.len() > 1;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::faults::FaultPlan;
+use crate::people::Provider;
 
 /// How a simulator is set up. `Settings::default()` is for a person who watches; [`Settings::quiet`] is for tests.
 #[derive(Clone, Debug)]
@@ -48,6 +49,8 @@ pub struct Settings {
 pub struct People {
     pub withings: usize,
     pub google_health: usize,
+    /// At each of the others.
+    pub others: usize,
 }
 
 /// Full callback URLs, the secret path segment included.
@@ -59,6 +62,8 @@ pub struct WebhookTargets {
     pub google_health: String,
     /// Value of the `Authorization` header of Google Health's posts.
     pub google_health_authorization: String,
+    /// Base of the routes of the other clouds, and the secret path segment of those that do not sign.
+    pub others: Option<(String, String)>,
 }
 
 impl WebhookTargets {
@@ -69,6 +74,17 @@ impl WebhookTargets {
             withings: format!("{base}/withings/{path_secret}"),
             google_health: format!("{base}/google_health"),
             google_health_authorization: authorization.to_owned(),
+            others: Some((base.to_owned(), path_secret.to_owned())),
+        }
+    }
+
+    /// The route of one of the other clouds; Dexcom tells nobody.
+    pub(crate) fn of(&self, provider: Provider) -> Option<String> {
+        let (base, secret) = self.others.as_ref()?;
+        match provider {
+            Provider::Dexcom => None,
+            Provider::Garmin => Some(format!("{base}/garmin/{secret}")),
+            other => Some(format!("{base}/{}", other.name())),
         }
     }
 }
@@ -93,6 +109,10 @@ pub struct OAuth {
     pub google_health_refresh: Option<Duration>,
     /// Bearer token of the service account that may manage Google Health subscribers.
     pub google_health_service_token: String,
+    /// How long an access token of the other clouds works, instead of each one's own time.
+    pub access: Option<Duration>,
+    /// What Polar's webhook is signed with.
+    pub signing_key: String,
 }
 
 /// Quotas and page sizes.
@@ -129,7 +149,7 @@ impl Default for Settings {
             seed: 1,
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             history_days: 14,
-            people: People { withings: 3, google_health: 3 },
+            people: People { withings: 3, google_health: 3, others: 0 },
             replay_days: 3,
             speed: 2_880.0,
             start_caught_up: false,
@@ -160,6 +180,8 @@ impl Default for OAuth {
             withings_refresh_grace: hours(8),
             google_health_refresh: None,
             google_health_service_token: "headwater-dev-service".into(),
+            access: None,
+            signing_key: "headwater-dev-signing".into(),
         }
     }
 }

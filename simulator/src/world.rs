@@ -1,6 +1,6 @@
 //! Everything the simulated clouds share: people, time, what was granted, counted, changed and queued.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,7 +19,7 @@ use crate::people::{Profile, Provider, populate};
 use crate::record::{Overrides, Record, Shelf, merge};
 use crate::settings::Settings;
 use crate::withings::webhook::Subscription;
-use crate::{google_health, withings};
+use crate::{google_health, rest, withings};
 
 /// What happened at one cloud since the simulator started.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -53,6 +53,12 @@ pub(crate) struct State {
     pub subscribers: Vec<Subscriber>,
     pub nonces: HashMap<String, i64>,
     pub signer: Signer,
+    /// People made known to Polar.
+    pub registered: HashSet<(Provider, String)>,
+    /// Person, stream and start of pasts that were asked for at Garmin.
+    pub backfilled: HashSet<(String, String, i64)>,
+    /// How Garmin was reached last: addresses in pings lead there.
+    pub host: String,
 }
 
 pub(crate) struct World {
@@ -80,6 +86,9 @@ impl World {
             subscribers: Vec::new(),
             nonces: HashMap::new(),
             signer: Signer::new(settings.seed),
+            registered: HashSet::new(),
+            backfilled: HashSet::new(),
+            host: String::new(),
         };
         Self {
             people: populate(&settings),
@@ -191,6 +200,7 @@ impl World {
             Provider::Withings => withings::data::fill(&mut shelf, stream),
             Provider::GoogleHealth => google_health::points::fill(&mut shelf, stream),
             Provider::Fitbit => {}
+            other => rest::fill(&mut shelf, other, stream),
         }
         shelf.records
     }

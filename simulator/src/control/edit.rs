@@ -27,6 +27,8 @@ fn number(value: f64, whole: bool) -> Value {
 pub(super) fn stamp(provider: Provider, stream: &str, patch: &mut Value, now: i64) {
     match (provider, stream) {
         (Provider::Withings, _) => patch["modified"] = json!(now),
+        (Provider::Whoop, _) => patch["updated_at"] = json!(shape::stamp(now)),
+        (other, _) if crate::rest::ALL.contains(&other) => {}
         (_, "sleep" | "exercise") => patch[stream]["updateTime"] = json!(shape::stamp(now)),
         _ => {}
     }

@@ -18,6 +18,7 @@ use crate::google_health::subscribers::verify;
 use crate::google_health::{types, webhook as google};
 use crate::people::{Person, Profile, Provider};
 use crate::record::{Origin, Record};
+use crate::rest;
 use crate::send::{Delivery, Notification, deliver, send};
 use crate::withings::{data, webhook as withings};
 use crate::world::{Counts, World};
@@ -337,6 +338,9 @@ impl Control {
                 Announcement { provider, user_id, topic: "46".to_owned(), start: now, end: now, delete: false, action };
             farewell = self.notifications(&[announcement])?;
         }
+        if rest::ALL.contains(&provider) && self.world.state().grants.connected(provider, user_id) {
+            farewell.extend(rest::webhook::unlinked(&self.world, self.who(provider, user_id)?));
+        }
         self.revoke(provider, user_id);
         let mut deliveries = Vec::new();
         for notification in &farewell {
@@ -366,6 +370,18 @@ impl Control {
             _ => (record.stream.clone(), record.end.max(record.start + 60)),
         };
         let window = (record.start, end);
+        if rest::ALL.contains(&provider) {
+            let who = self.who(provider, user_id)?;
+            // As it is now: some carry the data themselves.
+            let present = self.find(provider, user_id, &record.stream, &Select::Id(record.id));
+            let record = present.as_ref().unwrap_or(record);
+            let told = rest::webhook::about(&self.world, who, record, delete).filter(|_| self.world.connected(who));
+            let mut deliveries = Vec::new();
+            if let Some(notification) = told {
+                deliveries.push(deliver(&self.world, &notification).await);
+            }
+            return Ok(Changed { id: record.id, stream: record.stream.clone(), window, deliveries });
+        }
         let announced = provider == Provider::Withings || types::find(&topic).is_some_and(|kind| kind.announced);
         let mut deliveries = Vec::new();
         if announced && self.world.state().grants.connected(provider, user_id) {
@@ -426,6 +442,7 @@ fn known(provider: Provider, stream: &str) -> Result<(), ControlError> {
         Provider::Withings => data::STREAMS.contains(&stream),
         Provider::GoogleHealth => types::find(stream).is_some_and(|kind| kind.shape != types::Shape::RollUpOnly),
         Provider::Fitbit => false,
+        other => rest::streams(other).contains(&stream),
     };
     let missing = || ControlError::Stream { provider: provider.name(), stream: stream.to_owned() };
     exists.then_some(()).ok_or_else(missing)

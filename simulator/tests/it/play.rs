@@ -11,6 +11,7 @@ fn playing(receiver: &Receiver) -> Settings {
         withings: receiver.url.clone(),
         google_health: receiver.url.clone(),
         google_health_authorization: "Bearer hook".into(),
+        others: None,
     };
     Settings { webhooks: Some(webhooks), start_caught_up: false, surprises: true, faults: FaultPlan::none(), ..still() }
 }

@@ -16,6 +16,7 @@ async fn with_targets(receiver: &Receiver) -> Result<Cloud> {
         withings: receiver.url.clone(),
         google_health: receiver.url.clone(),
         google_health_authorization: "Bearer hook".into(),
+        others: None,
     };
     Cloud::start(Settings { webhooks: Some(webhooks), ..still() }).await
 }
@@ -80,6 +81,7 @@ async fn signatures_verify_with_the_published_keyset_whatever_the_seed() -> Resu
             withings: receiver.url.clone(),
             google_health: receiver.url.clone(),
             google_health_authorization: "Bearer hook".into(),
+            others: None,
         };
         let cloud = Cloud::start(Settings { seed, webhooks: Some(webhooks), ..still() }).await?;
         let fetch = async || -> Result<Value> {
@@ -221,6 +223,7 @@ async fn a_refused_notification_is_tried_again() -> Result<()> {
         withings: receiver.url.clone(),
         google_health: receiver.url.clone(),
         google_health_authorization: "Bearer hook".into(),
+        others: None,
     };
     let limits = Limits { webhook_retries: vec![Duration::from_millis(5); 3], ..Limits::default() };
     let cloud = Cloud::start(Settings { webhooks: Some(webhooks), limits, ..still() }).await?;

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod browser;
+mod clouds;
 mod feed;
 mod journey;
 mod kills;

@@ -75,7 +75,7 @@ async fn of_many_instances_that_refresh_one_single_use_token_one_asks() {
 async fn a_lost_answer_to_a_refresh_costs_nothing_where_there_is_grace_and_one_connection_where_there_is_none() {
     let parts = parts_or_skip!();
     for (grace, lost) in [(Duration::from_secs(8 * 3600), 0), (Duration::ZERO, 1)] {
-        let mut settings = Settings { people: People { withings: 4, google_health: 0 }, ..small() };
+        let mut settings = Settings { people: People { withings: 4, google_health: 0, others: 0 }, ..small() };
         settings.oauth.withings_refresh_grace = grace;
         let rig = Rig::at(parts.clone(), Some(settings), "").await;
         let sqlite: Arc<dyn Store> =

@@ -134,7 +134,7 @@ pub fn free_port() -> u16 {
 
 /// A cloud with one person of each provider and three days of history.
 pub fn small() -> Settings {
-    Settings { people: People { withings: 1, google_health: 1 }, history_days: 3, ..Settings::quiet() }
+    Settings { people: People { withings: 1, google_health: 1, others: 0 }, history_days: 3, ..Settings::quiet() }
 }
 
 /// Waits until `check` gives something.
@@ -173,6 +173,15 @@ impl Rig {
 
     /// The same at a cloud with these settings.
     pub async fn at(parts: Parts, cloud: Option<Settings>, more: &str) -> Self {
+        Self::built(parts, cloud, |_| more.to_owned()).await
+    }
+
+    /// The same with configuration that names the cloud's address.
+    pub async fn later(parts: Parts, cloud: Settings, more: impl FnOnce(&str) -> String) -> Self {
+        Self::built(parts, Some(cloud), more).await
+    }
+
+    async fn built(parts: Parts, cloud: Option<Settings>, more: impl FnOnce(&str) -> String) -> Self {
         let namespace = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..10]);
         let folder = tempfile::tempdir().expect("a folder");
         let receive = format!("127.0.0.1:{}", free_port());
@@ -187,7 +196,8 @@ impl Rig {
             None
         };
         let url = simulator.as_ref().map_or_else(|| "http://127.0.0.1:1".to_owned(), Simulator::url);
-        let text = config(&parts, &namespace, (&receive, &api), &url, folder.path()) + more;
+        let more: String = more(&url);
+        let text = config(&parts, &namespace, (&receive, &api), &url, folder.path()) + more.as_str();
         std::fs::write(folder.path().join("headwater.toml"), &text).expect("a writable folder");
         let app = Arc::new(App::new(Config::parse(&text).expect("a good configuration")).expect("an app"));
         let rig =
