@@ -1,6 +1,7 @@
 //! The command line. One file per subcommand.
 
 mod dead;
+mod import;
 mod normalize;
 mod schemas;
 pub mod store;
@@ -59,6 +60,9 @@ enum Command {
     Api,
     /// Serve simulated provider clouds
     Simulator,
+    /// Bring in files that people already have
+    #[command(subcommand)]
+    Import(import::Import),
     Normalize(normalize::Normalize),
     Streams(streams::Streams),
     /// Compare topics with the catalogue, or make them
@@ -113,6 +117,7 @@ impl Cli {
                     return Ok(truth(command.run(&app).await?, otherwise));
                 }
                 Command::Schemas(command) => return Ok(truth(command.run(&app).await?, 1)),
+                Command::Import(command) => return command.run(&app).await.map(|()| ExitCode::SUCCESS),
                 Command::Store(command) => return command.run(&app).await.map(|()| ExitCode::SUCCESS),
                 Command::Dead(command) => return tokio::task::block_in_place(|| command.run(&app)).map(|()| ExitCode::SUCCESS),
                 Command::Tail(command) => return tokio::task::block_in_place(|| command.run(&app)).map(|()| ExitCode::SUCCESS),
