@@ -8,6 +8,8 @@ pub const LOINC: &str = "http://loinc.org";
 pub const UCUM: &str = "http://unitsofmeasure.org";
 /// Our own code system, for what has no standard term.
 pub const LOCAL: &str = "urn:headwater:codesystem:observation";
+/// Tags of resources: the provider, and what is to be known of times.
+pub const TAGS: &str = "urn:headwater:codesystem:tag";
 /// Coded values of our own.
 pub const LOCAL_VALUES: &str = "urn:headwater:codesystem:value";
 

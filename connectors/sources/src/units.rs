@@ -86,6 +86,10 @@ pub fn convert(value: Decimal, from: &str, measure: &'static Measure) -> Result<
     let rule = RULES.iter().find(|rule| rule.from == from && rule.to == to);
     let rule =
         rule.ok_or_else(|| Reject::new(code::UNEXPECTED_SHAPE, format!("expected a unit that leads to {to}")).at("unit"))?;
+    if rule.offset == 0 && rule.numerator == Decimal::ONE && rule.denominator == Decimal::ONE {
+        // Another name of the same unit: the digits stay as they were sent.
+        return Ok(value);
+    }
     let shifted = value.checked_add(Decimal::from(rule.offset));
     let scaled = shifted.and_then(|v| v.checked_mul(rule.numerator)).and_then(|v| v.checked_div(rule.denominator));
     let scaled = scaled.ok_or_else(|| Reject::new(code::BAD_NUMBER, "expected a number of at most 28 digits").at("value"))?;

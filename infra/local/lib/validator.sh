@@ -20,8 +20,11 @@ validate_snapshots() {
   trap "rm -rf ${work@Q}" EXIT
   refuses_what_is_bad "$work"
   resources_of_snapshots "$work"
+  # Our own codes are held to what is published of them.
+  local published=() file
+  for file in "$infra_local"/../../docs/fhir/codesystem-*.json; do published+=(--resource "$file"); done
   # From inside, so that a problem names the snapshot and its line, and nothing of the folder.
-  (cd "$work/snapshots" && run_validator -- *.snap) >"$work/found" || true   # what it found says more than its exit code
+  (cd "$work/snapshots" && run_validator "${published[@]}" -- *.snap) >"$work/found" || true   # what it found says more than its exit code
   unknown_errors "$work/found" || fail "validator: resources of $(realpath "$snapshots_dir") are not valid FHIR R4, see above (snapshot:line, severity, element, reason)"
 }
 

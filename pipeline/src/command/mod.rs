@@ -1,7 +1,10 @@
 //! The command line. One file per subcommand.
 
+mod coverage;
 mod dead;
+mod dictionary;
 mod import;
+mod new;
 mod normalize;
 mod schemas;
 pub mod store;
@@ -65,6 +68,11 @@ enum Command {
     Import(import::Import),
     Normalize(normalize::Normalize),
     Streams(streams::Streams),
+    Dictionary(dictionary::Dictionary),
+    /// Begin something new in a checkout
+    #[command(subcommand)]
+    New(new::New),
+    Coverage(coverage::Coverage),
     /// Compare topics with the catalogue, or make them
     #[command(subcommand)]
     Topics(topics::Topics),
@@ -99,6 +107,8 @@ impl Cli {
         match self.command {
             Command::Normalize(command) => return Ok(truth(command.run()?, 1)),
             Command::Streams(command) => return command.run().map(|()| ExitCode::SUCCESS),
+            Command::Dictionary(command) => return command.run().map(|()| ExitCode::SUCCESS),
+            Command::New(command) => return command.run().map(|()| ExitCode::SUCCESS),
             #[cfg(feature = "embedded")]
             Command::Dev(command) => return block_on(command.run()),
             Command::Store(store::StoreCommand::NewKey { id }) => {
@@ -120,6 +130,7 @@ impl Cli {
                 Command::Import(command) => return command.run(&app).await.map(|()| ExitCode::SUCCESS),
                 Command::Store(command) => return command.run(&app).await.map(|()| ExitCode::SUCCESS),
                 Command::Dead(command) => return tokio::task::block_in_place(|| command.run(&app)).map(|()| ExitCode::SUCCESS),
+                Command::Coverage(command) => return command.run(&app).await.map(|()| ExitCode::SUCCESS),
                 Command::Tail(command) => return tokio::task::block_in_place(|| command.run(&app)).map(|()| ExitCode::SUCCESS),
                 Command::Config => {
                     println!("{}: good", self.config.display());
@@ -133,7 +144,9 @@ impl Cli {
                 }
                 Command::Api => Role::Api,
                 Command::Simulator => Role::Simulator,
-                Command::Normalize(_) | Command::Streams(_) => unreachable!("handled above"),
+                Command::Normalize(_) | Command::Streams(_) | Command::Dictionary(_) | Command::New(_) => {
+                    unreachable!("handled above")
+                }
                 #[cfg(feature = "embedded")]
                 Command::Dev(_) => unreachable!("handled above"),
             };

@@ -18,7 +18,7 @@ use super::json::Json;
 const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
 const ABSENT: &str = "http://terminology.hl7.org/CodeSystem/data-absent-reason";
 const PROFILE: &str = "http://hl7.org/fhir/StructureDefinition/";
-const TAG: &str = "urn:headwater:codesystem:tag";
+const TAG: &str = codes::TAGS;
 
 /// Renders the observation into `out`. `device` is the id of the Device resource that measured, where one is known.
 pub(super) fn render(

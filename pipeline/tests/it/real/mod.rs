@@ -11,6 +11,7 @@ mod outages;
 mod people;
 mod rig;
 mod server;
+mod uploads;
 
 /// Gives the test its parts, or says on stderr that it is skipped. Skipped is never passed: the runner takes these lines off.
 macro_rules! parts_or_skip {

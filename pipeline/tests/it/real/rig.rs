@@ -223,6 +223,11 @@ impl Rig {
         self.binary(arguments).output().expect("the binary runs")
     }
 
+    /// Starts a command of the binary, to be ended by the caller.
+    pub fn spawned(&self, arguments: &[&str], out: Stdio) -> Child {
+        self.binary(arguments).stdout(out).stderr(Stdio::null()).spawn().expect("the binary starts")
+    }
+
     fn binary(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
         command.arg("--config").arg(self.folder.path().join("headwater.toml")).args(arguments);
