@@ -19,7 +19,7 @@ use crate::state::{Act, Api};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Enroll {
-    /// One that takes uploads: `apple_health`, `health_connect`, `samsung_health`, `diabetes_partner`, `custom`.
+    /// One that takes uploads; a wrong one is answered with those that do.
     provider: String,
     subject: String,
     /// IANA zone of the person, where known.

@@ -5,6 +5,7 @@
 //! and no async runtime, so every rule in it is tested as a table.
 
 pub mod fields;
+pub mod files;
 pub mod json;
 pub mod keys;
 pub mod phone;
@@ -18,7 +19,6 @@ pub mod time;
 pub mod units;
 
 mod apple_health;
-mod custom;
 mod dexcom;
 mod diabetes_partner;
 mod fitbit;
@@ -27,6 +27,7 @@ mod google_fit;
 mod google_health;
 mod health_connect;
 mod oura;
+mod own_source;
 mod polar;
 mod samsung_health;
 mod strava;
@@ -54,7 +55,7 @@ pub static ALL: &[&dyn Source] = &[
     &health_connect::HealthConnect,
     &samsung_health::SamsungHealth,
     &diabetes_partner::DiabetesPartner,
-    &custom::Custom,
+    &own_source::OwnSource,
 ];
 
 /// The provider with this id.

@@ -8,6 +8,7 @@ use headwater_schemas::reading::Normalized;
 use headwater_schemas::reject::Reject;
 use sha2::{Digest as _, Sha256};
 
+use crate::files::Files;
 use crate::keys::Keys;
 use crate::profile::{Profile, Stream};
 
@@ -46,6 +47,11 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// [`Reject`] when nothing of the payload can be understood.
     fn normalize<'a>(&self, raw: &Raw<'a>, out: &mut Normalized<'a>) -> Result<(), Reject>;
+
+    /// The files people have of this provider, where they are understood.
+    fn files(&self) -> Option<&'static Files> {
+        None
+    }
 
     /// The form of a token request, for providers with a dialect of their own.
     fn token_form(&self, grant: &Grant<'_>) -> Vec<(&'static str, String)> {

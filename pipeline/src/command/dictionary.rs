@@ -127,7 +127,7 @@ fn table(rows: &[Row]) -> String {
 fn markdown(rows: &[Row]) -> String {
     let mut out = String::from(
         "# Data dictionary\n\nPrinted by `headwater dictionary --format markdown`. Codes are LOINC where they have a hyphen; *local* is our own code, equal to the \
-         slug, in `urn:headwater:codesystem:observation`. Units are UCUM. Your own sources (`custom`) may bring every data type.\n\n\
+         slug, in `urn:headwater:codesystem:observation`. Units are UCUM. A source of one's own may bring every data type.\n\n\
          | data type | what | codes | unit | category | profile | streams |\n| --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for row in rows {

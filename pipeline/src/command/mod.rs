@@ -63,8 +63,6 @@ enum Command {
     Api,
     /// Serve simulated provider clouds
     Simulator,
-    /// Bring in files that people already have
-    #[command(subcommand)]
     Import(import::Import),
     Normalize(normalize::Normalize),
     Streams(streams::Streams),

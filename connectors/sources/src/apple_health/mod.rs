@@ -1,5 +1,6 @@
 //! Apple Health: what a phone uploads, and what the export of a person's own phone holds. Facts and traps: `README.md`.
 
+mod export;
 mod samples;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use headwater_schemas::raw::Raw;
 use headwater_schemas::reading::Normalized;
 use headwater_schemas::reject::{Reject, code};
 
+use crate::files::Files;
 use crate::phone;
 use crate::profile::{Profile, Stream};
 use crate::source::{Fault, Fetch, Page, Response, Source};
@@ -31,6 +33,10 @@ impl Source for AppleHealth {
 
     fn read(&self, _fetch: &Fetch, got: &Response<'_>) -> Result<Page, Fault> {
         Err(phone::nobody_answers(got))
+    }
+
+    fn files(&self) -> Option<&'static Files> {
+        Some(&export::FILES)
     }
 
     fn normalize<'a>(&self, raw: &Raw<'a>, out: &mut Normalized<'a>) -> Result<(), Reject> {

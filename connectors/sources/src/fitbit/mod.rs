@@ -3,6 +3,7 @@
 
 mod activity;
 mod body;
+mod export;
 mod receive;
 mod series;
 mod sleep;
@@ -19,6 +20,7 @@ use headwater_schemas::reject::{Reject, code};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::files::Files;
 use crate::profile::{Limits, Profile, Status, Stream, Webhook};
 use crate::source::{Fault, Fetch, Inbound, Page, Receipt, Refusal, Response, Source, digest};
 use crate::{json, time};
@@ -89,6 +91,10 @@ impl Source for Fitbit {
             200 => Ok(Page { next: None, empty: got.body.is_empty(), digest: digest([got.body]) }),
             _ => Err(Fault::Refused("bad_request")),
         }
+    }
+
+    fn files(&self) -> Option<&'static Files> {
+        Some(&export::FILES)
     }
 
     fn normalize<'a>(&self, raw: &Raw<'a>, out: &mut Normalized<'a>) -> Result<(), Reject> {

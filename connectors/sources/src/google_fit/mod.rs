@@ -1,6 +1,7 @@
 //! Google Fit's REST API and the files of its Takeout: being ended, closed to new applications. What is stored is still understood; its cloud is never
 //! asked. Facts and traps: `README.md`.
 
+mod export;
 mod points;
 mod sessions;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use headwater_schemas::reject::{Reject, code};
 use serde_json::value::RawValue;
 
 use crate::fields::Fields;
+use crate::files::Files;
 use crate::profile::{Limits, Profile, Status};
 use crate::source::{Fault, Fetch, Page, Response, Source};
 use crate::{json, phone};
@@ -43,6 +45,10 @@ impl Source for GoogleFit {
     fn read(&self, _fetch: &Fetch, got: &Response<'_>) -> Result<Page, Fault> {
         crate::rest::status(got, None)?;
         Ok(crate::rest::whole(got, got.body.is_empty()))
+    }
+
+    fn files(&self) -> Option<&'static Files> {
+        Some(&export::FILES)
     }
 
     fn normalize<'a>(&self, raw: &Raw<'a>, out: &mut Normalized<'a>) -> Result<(), Reject> {

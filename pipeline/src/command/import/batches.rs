@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use headwater_ingest::Uploads;
 use headwater_ingest::upload::{Batch, Taken, UploadError};
 use headwater_schemas::raw::Lane;
+use headwater_sources::files::{Rows, Wrong};
 use headwater_store::Connection;
 use tokio::runtime::Handle;
 
@@ -49,33 +50,6 @@ impl<'a> Batches<'a> {
         Self { uploads, connection, mark, lane, open: HashMap::new(), summary: Summary::default() }
     }
 
-    /// Adds a row of JSON to a stream whose body is `{"<field>":[…]}`.
-    ///
-    /// # Errors
-    /// When a full batch cannot be appended.
-    pub fn row(&mut self, stream: &'static str, field: &str, row: &[u8]) -> anyhow::Result<()> {
-        let open = self.open.entry(stream).or_insert_with(|| Open {
-            body: Vec::with_capacity(BYTES + BYTES / 4),
-            rows: 0,
-            number: 0,
-            frame: (format!("{{\"{field}\":["), "]}"),
-        });
-        if open.rows == 0 {
-            open.body.extend_from_slice(open.frame.0.as_bytes());
-        } else {
-            open.body.push(b',');
-        }
-        open.body.extend_from_slice(row);
-        open.rows += 1;
-        self.summary.rows += 1;
-        if open.rows >= ROWS || open.body.len() >= BYTES { self.close(stream) } else { Ok(()) }
-    }
-
-    /// Tells of something that is left in the file.
-    pub fn left(&mut self, what: impl Into<String>) {
-        *self.summary.unknown.entry(what.into()).or_default() += 1;
-    }
-
     fn close(&mut self, stream: &'static str) -> anyhow::Result<()> {
         let Some(open) = self.open.get_mut(stream).filter(|open| open.rows > 0) else { return Ok(()) };
         open.body.extend_from_slice(open.frame.1.as_bytes());
@@ -92,7 +66,7 @@ impl<'a> Batches<'a> {
                 self.summary.refused += said.refused as u64;
                 let room = TOLD.saturating_sub(self.summary.problems.len());
                 self.summary.problems.extend(said.problems.into_iter().take(room));
-                said.unknown.into_iter().for_each(|word| self.left(word));
+                said.unknown.iter().for_each(|word| self.left(word));
             }
             Err(UploadError::Conflict) => {
                 anyhow::bail!("batch {name} was imported with other content before: was the file changed in between?")
@@ -113,5 +87,29 @@ impl<'a> Batches<'a> {
             self.close(stream)?;
         }
         Ok(std::mem::take(&mut self.summary))
+    }
+}
+
+impl Rows for Batches<'_> {
+    fn row(&mut self, stream: &'static str, field: &str, row: &[u8]) -> Result<(), Wrong> {
+        let open = self.open.entry(stream).or_insert_with(|| Open {
+            body: Vec::with_capacity(BYTES + BYTES / 4),
+            rows: 0,
+            number: 0,
+            frame: (format!("{{\"{field}\":["), "]}"),
+        });
+        if open.rows == 0 {
+            open.body.extend_from_slice(open.frame.0.as_bytes());
+        } else {
+            open.body.push(b',');
+        }
+        open.body.extend_from_slice(row);
+        open.rows += 1;
+        self.summary.rows += 1;
+        if open.rows >= ROWS || open.body.len() >= BYTES { Ok(self.close(stream)?) } else { Ok(()) }
+    }
+
+    fn left(&mut self, what: &str) {
+        *self.summary.unknown.entry(what.to_owned()).or_default() += 1;
     }
 }

@@ -1,10 +1,7 @@
 //! `headwater import`: files people already have, into the raw topics like any other source. Read as a stream: a file of gigabytes needs no more
 //! memory than a small one.
 
-mod apple;
 mod batches;
-mod json;
-mod takeout;
 
 use std::fs::File;
 use std::io::{Read, Seek as _, SeekFrom};
@@ -12,26 +9,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use clap::Args;
+use clap::builder::PossibleValue;
 use headwater_schemas::raw::Lane;
+use headwater_sources::Source;
+use headwater_sources::files::Watch;
 use headwater_sources::source::digest;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::app::App;
 use batches::{Batches, Summary};
 
-#[derive(Debug, Subcommand)]
-pub enum Import {
-    /// The export of Apple's Health app: export.zip, or the export.xml in it
-    AppleHealth(Source),
-    /// A Google Takeout with Fit in it: takeout.zip
-    GoogleTakeout(Source),
-    /// An export of Fitbit data, by itself or in a Takeout: the zip
-    FitbitExport(Source),
-}
-
+/// Bring in files that people already have.
 #[derive(Debug, Args)]
-pub struct Source {
+pub struct Import {
+    /// What the file is
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(kinds().map(|(_, files)| PossibleValue::new(files.name).help(files.doc))))]
+    kind: String,
     file: PathBuf,
     /// Whose data they are
     #[arg(long)]
@@ -41,47 +35,39 @@ pub struct Source {
     zone: Option<String>,
 }
 
-/// Where rows come from, and where they go.
-pub(super) struct Reading<'a> {
-    pub batches: Batches<'a>,
-    pub bar: ProgressBar,
+/// The files that are understood, by the sources they are of.
+fn kinds() -> impl Iterator<Item = (&'static dyn Source, &'static headwater_sources::files::Files)> {
+    headwater_sources::ALL.iter().filter_map(|source| Some((*source, source.files()?)))
 }
 
 impl Import {
-    fn provider(&self) -> (&'static str, &Source) {
-        match self {
-            Self::AppleHealth(file) => ("apple_health", file),
-            Self::GoogleTakeout(file) => ("google_fit", file),
-            Self::FitbitExport(file) => ("fitbit", file),
-        }
-    }
-
     /// # Errors
     /// When the file cannot be read, or store or Kafka do not answer.
     pub async fn run(self, app: &App) -> anyhow::Result<()> {
-        let (provider, given) = self.provider();
-        if let Some(zone) = &given.zone {
+        let (source, files) = kinds().find(|(_, files)| files.name == self.kind).context("clap checked the kind")?;
+        if let Some(zone) = &self.zone {
             jiff::tz::TimeZone::get(zone).context("--zone: expected an IANA zone such as Europe/Paris")?;
         }
-        let mut file = File::open(&given.file).with_context(|| format!("cannot open {}", given.file.display()))?;
+        let mut file = File::open(&self.file).with_context(|| format!("cannot open {}", self.file.display()))?;
         let mark = fingerprint(&mut file)?;
         let store = app.store().await?;
         let producer = app.producer("import")?;
         let ingest = app.ingest(store, Arc::new(producer))?;
-        let connection = ingest.accounts().import(provider, &given.subject, given.zone.clone()).await?;
+        let connection = ingest.accounts().import(source.profile().id, &self.subject, self.zone.clone()).await?;
         let uploads = ingest.uploads();
         let bar = bar();
-        let batches = Batches::new(&uploads, &connection, mark, Lane::History);
-        let mut reading = Reading { batches, bar };
+        let watch = Watch {
+            total: &|bytes| bar.set_length(bytes),
+            read: &|bytes| bar.inc(bytes),
+            part: &|name| bar.set_message(name.to_owned()),
+        };
+        let mut batches = Batches::new(&uploads, &connection, mark, Lane::History);
         let started = std::time::Instant::now();
-        let read = tokio::task::block_in_place(|| match &self {
-            Self::AppleHealth(_) => apple::read(file, &given.file, &mut reading),
-            Self::GoogleTakeout(_) => takeout::fit(file, &mut reading),
-            Self::FitbitExport(_) => takeout::fitbit(file, &mut reading),
-        });
-        reading.bar.finish_and_clear();
-        let summary = read.and_then(|()| tokio::task::block_in_place(|| reading.batches.finish()))?;
-        print(&given.file, &summary, started.elapsed().as_secs_f64());
+        let read = tokio::task::block_in_place(|| (files.read)(&mut file, &watch, &mut batches));
+        bar.finish_and_clear();
+        read.map_err(|wrong| anyhow::anyhow!("{}: {wrong}", self.file.display()))?;
+        let summary = tokio::task::block_in_place(|| batches.finish())?;
+        print(&self.file, &summary, started.elapsed().as_secs_f64());
         Ok(())
     }
 }
@@ -125,19 +111,5 @@ fn print(file: &Path, summary: &Summary, seconds: f64) {
     unknown.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
     for (what, count) in unknown {
         println!("  left or not understood, {count} times: {what}");
-    }
-}
-
-/// The bytes as they are read move the bar.
-pub(super) struct Watched<R> {
-    pub inner: R,
-    pub bar: ProgressBar,
-}
-
-impl<R: Read> Read for Watched<R> {
-    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.inner.read(into)?;
-        self.bar.inc(u64::try_from(read).unwrap_or(0));
-        Ok(read)
     }
 }

@@ -21,10 +21,10 @@ fn summer(micros: i64) -> Stamp {
 fn line(reading: &Reading<'_>, status: Status) -> String {
     let raw = Raw {
         raw_id: Uuid::nil(),
-        provider: "custom",
-        connection_id: ids::connection("custom", "user-1"),
+        provider: "own_source",
+        connection_id: ids::connection("own_source", "user-1"),
         subject_id: "person-1",
-        stream: "custom",
+        stream: "own_source",
         lane: Lane::Live,
         origin: Origin::Fetch,
         fetched_at: NOON,

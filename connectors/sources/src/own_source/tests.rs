@@ -3,12 +3,12 @@
 use headwater_schemas::codes::*;
 use headwater_schemas::observation::{Method, Status};
 
-use super::Custom;
+use super::OwnSource;
 use crate::testing::{all, digits, fixture};
 
 #[test]
 fn events_come_in_the_words_of_the_dictionary() {
-    let out = fixture(&Custom, "events.mixed", None);
+    let out = fixture(&OwnSource, "events.mixed", None);
     let exercise = all(&out, &EXERCISE)[0];
     assert_eq!(exercise.method, Method::Manual);
     assert_eq!(exercise.components.iter().map(|c| digits(&c.value)).collect::<Vec<_>>(), ["40", "300"]);
@@ -19,14 +19,14 @@ fn events_come_in_the_words_of_the_dictionary() {
 
 #[test]
 fn what_the_dictionary_lacks_is_counted_and_a_wrong_unit_is_refused() {
-    let out = fixture(&Custom, "events.mixed", None);
+    let out = fixture(&OwnSource, "events.mixed", None);
     assert_eq!(out.unknown, ["type aura"]);
     assert_eq!(out.problems.iter().filter_map(|p| p.path.as_deref()).collect::<Vec<_>>(), ["records[4].unit", "records[5]"]);
 }
 
 #[test]
 fn a_datastream_is_a_reading_for_each_point() {
-    let out = fixture(&Custom, "datastreams.heart", None);
+    let out = fixture(&OwnSource, "datastreams.heart", None);
     let pulses = all(&out, &HEART_RATE);
     assert_eq!(pulses.len(), 2);
     assert_ne!(pulses[0].record_id, pulses[1].record_id);

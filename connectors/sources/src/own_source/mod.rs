@@ -13,16 +13,16 @@ use crate::phone;
 use crate::profile::{Profile, Stream};
 use crate::source::{Fault, Fetch, Page, Response, Source};
 
-pub struct Custom;
+pub struct OwnSource;
 
 static STREAMS: &[Stream] = &[
     phone::stream("events", "what lasted: intervals with a value, components, or a word", codes::ALL),
     phone::stream("datastreams", "what was sampled: series of moments with a value", codes::ALL),
 ];
 
-static PROFILE: Profile = phone::brought("custom", "Your own source", STREAMS);
+static PROFILE: Profile = phone::brought("own_source", "Your own source", STREAMS);
 
-impl Source for Custom {
+impl Source for OwnSource {
     fn profile(&self) -> &'static Profile {
         &PROFILE
     }

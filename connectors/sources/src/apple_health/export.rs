@@ -2,17 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::io::{BufRead, BufReader, SeekFrom};
 
-use anyhow::Context as _;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Decoder, Reader, XmlVersion};
 use serde::Serialize;
 use zip::ZipArchive;
 
-use super::{Reading, Watched};
+use crate::fields::label;
+use crate::files::{Files, Open, Rows, Watch, Watched, Wrong};
 
 const PRESSURE: &str = "HKCorrelationTypeIdentifierBloodPressure";
 
@@ -49,14 +47,20 @@ struct Amount {
     unit: String,
 }
 
+pub(super) static FILES: Files =
+    Files { name: "apple-health", doc: "the export of Apple's Health app: export.zip, or the export.xml in it", read };
+
 /// Reads the XML, by itself or out of its zip.
-pub(super) fn read(file: File, path: &Path, reading: &mut Reading<'_>) -> anyhow::Result<()> {
-    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("xml")) {
-        reading.bar.set_length(file.metadata()?.len());
-        let watched = Watched { inner: file, bar: reading.bar.clone() };
-        return elements(BufReader::with_capacity(1 << 18, watched), reading);
+fn read(file: &mut dyn Open, watch: &Watch<'_>, rows: &mut dyn Rows) -> Result<(), Wrong> {
+    let mut begin = [0; 2];
+    let zipped = file.read_exact(&mut begin).is_ok() && &begin == b"PK";
+    file.seek(SeekFrom::Start(0))?;
+    if !zipped {
+        (watch.total)(file.seek(SeekFrom::End(0))?);
+        file.seek(SeekFrom::Start(0))?;
+        return elements(BufReader::with_capacity(1 << 18, Watched { inner: file, watch }), rows);
     }
-    let mut zip = ZipArchive::new(file).context("expected export.zip or export.xml")?;
+    let mut zip = ZipArchive::new(file)?;
     // The name differs by language; the clinical document beside it does not hold the samples.
     let mut largest: Option<(usize, u64)> = None;
     for index in 0..zip.len() {
@@ -67,10 +71,9 @@ pub(super) fn read(file: File, path: &Path, reading: &mut Reading<'_>) -> anyhow
             largest = Some((index, entry.size()));
         }
     }
-    let (index, size) = largest.context("there is no export.xml in this zip")?;
-    reading.bar.set_length(size);
-    let watched = Watched { inner: zip.by_index(index)?, bar: reading.bar.clone() };
-    elements(BufReader::with_capacity(1 << 18, watched), reading)
+    let (index, size) = largest.ok_or("there is no export.xml in this zip")?;
+    (watch.total)(size);
+    elements(BufReader::with_capacity(1 << 18, Watched { inner: zip.by_index(index)?, watch }), rows)
 }
 
 /// What is being read.
@@ -81,7 +84,7 @@ struct State {
     correlation: Option<Row>,
 }
 
-fn elements(input: impl BufRead, reading: &mut Reading<'_>) -> anyhow::Result<()> {
+fn elements(input: impl BufRead, rows: &mut dyn Rows) -> Result<(), Wrong> {
     let mut xml = Reader::from_reader(input);
     let decoder = xml.decoder();
     let (mut buffer, mut state) = (Vec::new(), State::default());
@@ -90,21 +93,20 @@ fn elements(input: impl BufRead, reading: &mut Reading<'_>) -> anyhow::Result<()
         buffer.clear();
         let event = xml.read_event_into(&mut buffer);
         let at = xml.buffer_position();
-        match event.with_context(|| format!("the XML breaks at byte {at}"))? {
+        match event.map_err(|e| format!("the XML breaks at byte {at}: {e}"))? {
             Event::Start(start) => {
                 rooted |= start.name().as_ref() == b"HealthData";
-                state.begin(&start, decoder, reading)?;
+                state.begin(&start, decoder, rows)?;
             }
             Event::Empty(start) => {
                 let name = start.name().as_ref().to_vec();
-                state.begin(&start, decoder, reading)?;
-                state.end(&name, reading)?;
+                state.begin(&start, decoder, rows)?;
+                state.end(&name, rows)?;
             }
-            Event::End(end) => state.end(end.name().as_ref(), reading)?,
+            Event::End(end) => state.end(end.name().as_ref(), rows)?,
             // The list of declarations at the front is skipped as it is: nothing in it is ever expanded.
             Event::Eof => {
-                anyhow::ensure!(rooted, "expected the element HealthData");
-                return Ok(());
+                return if rooted { Ok(()) } else { Err("expected the element HealthData".into()) };
             }
             _ => {}
         }
@@ -112,7 +114,7 @@ fn elements(input: impl BufRead, reading: &mut Reading<'_>) -> anyhow::Result<()
 }
 
 impl State {
-    fn begin(&mut self, start: &BytesStart<'_>, decoder: Decoder, reading: &mut Reading<'_>) -> anyhow::Result<()> {
+    fn begin(&mut self, start: &BytesStart<'_>, decoder: Decoder, rows: &mut dyn Rows) -> Result<(), Wrong> {
         match start.name().as_ref() {
             b"Record" => self.row = Some((record(start, decoder)?, false)),
             b"Workout" => self.row = Some((workout(start, decoder)?, true)),
@@ -140,14 +142,14 @@ impl State {
                 }
             }
             b"ActivitySummary" | b"ClinicalRecord" | b"Audiogram" | b"VisionPrescription" => {
-                reading.batches.left(format!("element {}", String::from_utf8_lossy(start.name().as_ref())));
+                rows.left(&format!("element {}", label(&String::from_utf8_lossy(start.name().as_ref()))));
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn end(&mut self, name: &[u8], reading: &mut Reading<'_>) -> anyhow::Result<()> {
+    fn end(&mut self, name: &[u8], rows: &mut dyn Rows) -> Result<(), Wrong> {
         let (stream, row) = match name {
             b"Record" => match (self.row.take(), &mut self.correlation) {
                 (Some((row, _)), Some(whole)) => {
@@ -169,7 +171,7 @@ impl State {
             _ => return Ok(()),
         };
         let json = serde_json::to_vec(&row)?;
-        reading.batches.row(stream, "records", &json)
+        rows.row(stream, "records", &json)
     }
 }
 
@@ -183,7 +185,7 @@ impl Row {
     }
 }
 
-fn attributes(start: &BytesStart<'_>, decoder: Decoder, mut take: impl FnMut(&[u8], Cow<'_, str>)) -> anyhow::Result<()> {
+fn attributes(start: &BytesStart<'_>, decoder: Decoder, mut take: impl FnMut(&[u8], Cow<'_, str>)) -> Result<(), Wrong> {
     for attribute in start.attributes() {
         let attribute = attribute?;
         take(attribute.key.as_ref(), attribute.decoded_and_normalized_value(XmlVersion::Implicit1_0, decoder)?);
@@ -191,7 +193,7 @@ fn attributes(start: &BytesStart<'_>, decoder: Decoder, mut take: impl FnMut(&[u
     Ok(())
 }
 
-fn record(start: &BytesStart<'_>, decoder: Decoder) -> anyhow::Result<Row> {
+fn record(start: &BytesStart<'_>, decoder: Decoder) -> Result<Row, Wrong> {
     let (mut row, mut version) = (Row::default(), String::new());
     attributes(start, decoder, |name, text| match name {
         b"type" => row.kind = text.into_owned(),
@@ -209,7 +211,7 @@ fn record(start: &BytesStart<'_>, decoder: Decoder) -> anyhow::Result<Row> {
 }
 
 /// Attributes of a workout, with the name of the amount they are of.
-fn workout(start: &BytesStart<'_>, decoder: Decoder) -> anyhow::Result<Row> {
+fn workout(start: &BytesStart<'_>, decoder: Decoder) -> Result<Row, Wrong> {
     let mut row = record(start, decoder)?;
     let mut given: BTreeMap<Vec<u8>, String> = BTreeMap::new();
     attributes(start, decoder, |name, text| {
@@ -230,7 +232,7 @@ fn workout(start: &BytesStart<'_>, decoder: Decoder) -> anyhow::Result<Row> {
 }
 
 /// Newer exports tell the amounts as elements.
-fn statistics(row: &mut Row, start: &BytesStart<'_>, decoder: Decoder) -> anyhow::Result<()> {
+fn statistics(row: &mut Row, start: &BytesStart<'_>, decoder: Decoder) -> Result<(), Wrong> {
     let mut given: BTreeMap<Vec<u8>, String> = BTreeMap::new();
     attributes(start, decoder, |name, text| {
         given.insert(name.to_vec(), text.into_owned());
