@@ -36,6 +36,11 @@ pub(crate) async fn run(world: Arc<World>) {
         }
         let horizon = world.horizon();
         greet(&world).await;
+        let waiting = std::mem::take(&mut world.state().outgoing);
+        for notification in waiting {
+            let world = world.clone();
+            under_way.spawn(async move { deliver(&world, &notification).await });
+        }
         for who in world.people.iter().filter(|who| world.connected(who)) {
             for moment in moments(who, seen, horizon) {
                 for notification in told(&control, who, moment) {

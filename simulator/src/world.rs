@@ -17,6 +17,7 @@ use crate::google_health::webhook::Signer;
 use crate::oauth::Grants;
 use crate::people::{Profile, Provider, populate};
 use crate::record::{Overrides, Record, Shelf, merge};
+use crate::send::Notification;
 use crate::settings::Settings;
 use crate::withings::webhook::Subscription;
 use crate::{google_health, rest, withings};
@@ -59,6 +60,8 @@ pub(crate) struct State {
     pub backfilled: HashSet<(String, String, i64)>,
     /// How Garmin was reached last: addresses in pings lead there.
     pub host: String,
+    /// To be delivered at the next tick of the play.
+    pub outgoing: Vec<Notification>,
 }
 
 pub(crate) struct World {
@@ -89,6 +92,7 @@ impl World {
             registered: HashSet::new(),
             backfilled: HashSet::new(),
             host: String::new(),
+            outgoing: Vec::new(),
         };
         Self {
             people: populate(&settings),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use headwater_simulator::{Control, Settings, Simulator, WebhookTargets};
+use headwater_simulator::{Control, People, Settings, Simulator, WebhookTargets};
 use headwater_sinks::scylla::ScyllaSink;
 use tokio::net::TcpListener;
 
@@ -160,6 +160,7 @@ impl Dev {
         Ok(Settings {
             seed: self.seed,
             history_days: self.history_days,
+            people: People { others: 1, ..Settings::default().people },
             bind: format!("127.0.0.1:{}", broker::port(8100)?).parse()?,
             webhooks: Some(WebhookTargets::under(&hooks, &keys.path, &keys.authorization)),
             ..Default::default()

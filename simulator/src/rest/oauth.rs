@@ -198,6 +198,6 @@ pub(super) fn revoked(call: &Call<'_>, query: &Params) -> Response {
             call.world.state().grants.revoke(call.provider, &user);
             Json(json!({"access_token": token})).into_response()
         }
-        None => problem(401, "Authorization Error"),
+        None => problem(401, "Authorization Error").into_response(),
     }
 }

@@ -22,18 +22,14 @@ pub(super) fn answer(call: &Call<'_>) -> Answer {
                 return Err(problem(400, "member-id is missing"));
             }
             let known = !call.world.state().registered.insert(key);
-            return if known {
-                Err(problem(409, "already registered"))
-            } else {
-                ok(json!({"polar-user-id": who.person.user_id}))
-            };
+            if known { Err(problem(409, "already registered")) } else { ok(json!({"polar-user-id": who.person.user_id})) }
         }
         ("DELETE", path) if path.strip_prefix("/v3/users/") == Some(who.person.user_id.as_str()) => {
             call.world.state().registered.remove(&key);
             call.revoke(who);
-            return Ok(StatusCode::NO_CONTENT.into_response());
+            Ok(StatusCode::NO_CONTENT.into_response())
         }
-        ("GET", _) if !call.world.state().registered.contains(&key) => return Err(problem(403, "the user is not registered")),
+        ("GET", _) if !call.world.state().registered.contains(&key) => Err(problem(403, "the user is not registered")),
         ("GET", path) => read(call, who, path),
         _ => Err(problem(405, "Method Not Allowed")),
     }
