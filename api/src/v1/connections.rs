@@ -175,7 +175,7 @@ pub(crate) async fn status(api: &Api, connection: Connection, subject: String) -
         last_sync: health.synced_at.map(time),
         last_error: health.last_error,
         last_error_at: health.last_error_at.map(time),
-        next_poll: connection.next_poll.map(time),
+        next_poll: due(connection.next_poll),
         streams,
     })
 }
@@ -249,7 +249,7 @@ async fn everybody(api: &Api, after: Option<Uuid>, limit: usize) -> Result<Conne
             id: l.id,
             provider: l.provider,
             state: l.state.as_str(),
-            next_poll: l.next_poll.map(time),
+            next_poll: due(l.next_poll),
         }));
         if connections.len() >= limit {
             return Ok(Connections { connections, next });
@@ -423,6 +423,11 @@ pub async fn sync(
         Ok(synced) => Ok((StatusCode::OK, Json(result(sync, synced?)))),
         Err(_) => Ok((StatusCode::ACCEPTED, Json(Sync { id: sync, outcome: "started".into(), reason: None, counts: None }))),
     }
+}
+
+/// When it is asked next; never where everything is brought.
+fn due(next_poll: Option<i64>) -> Option<String> {
+    next_poll.filter(|at| *at != i64::MAX).map(time)
 }
 
 fn result(id: Uuid, Synced { outcome, reason, tally, .. }: Synced) -> Sync {

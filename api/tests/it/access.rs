@@ -55,7 +55,7 @@ async fn no_route_of_the_description_answers_without_a_token() {
             asked += 1;
         }
     }
-    assert_eq!(asked, 17);
+    assert_eq!(asked, 18);
     let docs = world.page("/docs/", "").await;
     assert!(docs.status == 200 && docs.text.contains("swagger"), "{}", docs.status);
     assert_eq!(world.page("/openapi.json", "").await.json(), description);

@@ -1,7 +1,7 @@
 //! Inbound systems, pure: what each provider's cloud says and means, without touching it.
 //!
 //! A provider is one folder and one line in [`ALL`]; nothing about it stands anywhere else. Start at [`source`] (the five things a provider
-//! must answer), then read one provider's folder. This crate never does I/O, never waits and never asks for the time: it has no HTTP client
+//! must answer), then read one provider's folder. This crate never opens anything (a file is read from what the caller opened), never waits and never asks for the time: it has no HTTP client
 //! and no async runtime, so every rule in it is tested as a table.
 
 pub mod fields;

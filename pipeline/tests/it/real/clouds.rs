@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use headwater_simulator::{Change, People, Provider, Record, Select, Settings};
 use headwater_store::StoredObservation;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::parts_or_skip;
 use super::rig::{PATH_SECRET, Rig, small, until, until_within};
@@ -14,9 +14,11 @@ struct Way {
     provider: Provider,
     stream: &'static str,
     data_type: &'static str,
-    /// A correction of a record, and the text that its observation then has somewhere.
-    patch: fn() -> Value,
+    /// A correction of a record, and the number that its observation then has somewhere.
+    change: fn() -> Change,
     shows: &'static str,
+    /// How far back a first connection looks.
+    days: i64,
     /// A correction is recognised as one.
     amends: bool,
     tells: bool,
@@ -28,11 +30,39 @@ struct Way {
 
 static WAYS: &[Way] = &[
     Way {
+        provider: Provider::Withings,
+        stream: "sleep",
+        data_type: "sleep",
+        // Seconds there, minutes here.
+        change: || Change::Value(254_520.0),
+        shows: "4242",
+        days: 2,
+        amends: true,
+        tells: true,
+        tells_deletions: true,
+        refreshes: true,
+        revokes: true,
+    },
+    Way {
+        provider: Provider::GoogleHealth,
+        stream: "daily-resting-heart-rate",
+        data_type: "resting-heart-rate",
+        change: || Change::Value(242.0),
+        shows: "242",
+        days: 2,
+        amends: true,
+        tells: true,
+        tells_deletions: true,
+        refreshes: true,
+        revokes: true,
+    },
+    Way {
         provider: Provider::Whoop,
         stream: "sleep",
         data_type: "sleep",
-        patch: || json!({"score": {"stage_summary": {"total_light_sleep_time_milli": 254_520_000}}}),
+        change: || Change::Patch(json!({"score": {"stage_summary": {"total_light_sleep_time_milli": 254_520_000}}})),
         shows: "4242",
+        days: DAYS,
         amends: true,
         tells: true,
         tells_deletions: true,
@@ -43,8 +73,9 @@ static WAYS: &[Way] = &[
         provider: Provider::Oura,
         stream: "daily_activity",
         data_type: "steps-day",
-        patch: || json!({"steps": 4242}),
+        change: || Change::Patch(json!({"steps": 4242})),
         shows: "4242",
+        days: DAYS,
         amends: true,
         tells: true,
         tells_deletions: true,
@@ -55,8 +86,9 @@ static WAYS: &[Way] = &[
         provider: Provider::Strava,
         stream: "activities",
         data_type: "exercise",
-        patch: || json!({"distance": 4242.0}),
+        change: || Change::Patch(json!({"distance": 4242.0})),
         shows: "4242",
+        days: DAYS,
         amends: true,
         tells: true,
         tells_deletions: true,
@@ -67,8 +99,9 @@ static WAYS: &[Way] = &[
         provider: Provider::Dexcom,
         stream: "events",
         data_type: "carbohydrates",
-        patch: || json!({"value": "42.5"}),
+        change: || Change::Patch(json!({"value": "42.5"})),
         shows: "42.5",
+        days: DAYS,
         amends: true,
         tells: false,
         tells_deletions: false,
@@ -79,8 +112,9 @@ static WAYS: &[Way] = &[
         provider: Provider::Polar,
         stream: "activities",
         data_type: "steps-day",
-        patch: || json!({"steps": 4242}),
+        change: || Change::Patch(json!({"steps": 4242})),
         shows: "4242",
+        days: DAYS,
         amends: true,
         tells: true,
         tells_deletions: false,
@@ -91,8 +125,9 @@ static WAYS: &[Way] = &[
         provider: Provider::Garmin,
         stream: "dailies",
         data_type: "steps-day",
-        patch: || json!({"steps": 4242}),
+        change: || Change::Patch(json!({"steps": 4242})),
         shows: "4242",
+        days: DAYS,
         // What is pushed again is newer, and compared with nothing.
         amends: false,
         tells: true,
@@ -133,7 +168,7 @@ fn providers(simulator: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_cloud_connects_brings_its_history_tells_of_changes_refreshes_and_ends() {
     let parts = parts_or_skip!();
-    let settings = Settings { people: People { withings: 0, google_health: 0, others: 1 }, history_days: DAYS as u32, ..small() };
+    let settings = Settings { people: People { withings: 1, google_health: 1, others: 1 }, history_days: DAYS as u32, ..small() };
     let rig = Rig::later(parts, settings, providers).await;
     let mut roles = Vec::new();
     for arguments in [&["receive"][..], &["fetch"], &["process", "normalize"], &["sink", "scylla"], &["api"]] {
@@ -155,7 +190,7 @@ async fn the_whole_way(rig: &Rig, way: &Way) {
 
     // History: each record of the cloud is a row.
     let now = jiff::Timestamp::now().as_second();
-    let window = (now - DAYS * 86_400, now + 86_400);
+    let window = (now - way.days * 86_400, now + 86_400);
     // Insulin is no observation.
     let observed = |record: &Record| record.body["eventType"] != "insulin";
     let held = || {
@@ -177,14 +212,15 @@ async fn the_whole_way(rig: &Rig, way: &Way) {
     // A change, told of by the cloud where it tells, else seen by the next look.
     let record = held().pop().expect("a record");
     let select = Select::Id(record.id);
-    let changed = control.correct(way.provider, &person.user_id, way.stream, &select, Change::Patch((way.patch)())).await;
+    let changed = control.correct(way.provider, &person.user_id, way.stream, &select, (way.change)()).await;
     let changed = changed.expect("corrected");
     assert_eq!(!changed.deliveries.is_empty(), way.tells, "{name}: {:?}", changed.deliveries);
     assert!(changed.deliveries.iter().all(|d| d.delivered), "{name}: {:?}", changed.deliveries);
     if !way.tells {
         sync(rig, connection).await;
     }
-    let shows = |row: &StoredObservation| row.fhir.contains(way.shows);
+    let number = format!("\"value\":{}", way.shows);
+    let shows = |row: &StoredObservation| row.fhir.contains(&number);
     let row = until(&format!("{name}'s correction"), async || rows().await.into_iter().find(shows)).await;
     assert_eq!(row.status, if way.amends { "amended" } else { "final" }, "{name}");
 

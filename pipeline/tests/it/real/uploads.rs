@@ -77,6 +77,12 @@ async fn a_phones_batch_is_taken_once_and_told_what_is_wrong_with_it() {
     assert!(told["unknown"][0].as_str().is_some_and(|u| u.contains("HKQuantityTypeIdentifierAura")), "{told}");
     until("the newer value", async || rows().await.into_iter().find(|r| r.value_text.as_deref() == Some("62"))).await;
 
+    // What is not understood is kept and can be listed.
+    let listed = rig.command(&["coverage", "--provider", "apple_health"]);
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.contains("apple_health/records: 2 records, 2 readings, 1 rows refused"), "{listed}");
+    assert!(listed.contains("type HKQuantityTypeIdentifierAura"), "{listed}");
+
     // Deleted on the phone.
     let gone =
         json!({ "deleted": [{ "id": "p1", "type": "HKQuantityTypeIdentifierHeartRate", "start": "2026-10-25T08:00:00+01:00" }] });
