@@ -5,7 +5,7 @@ use headwater_schemas::observation::{Method, Status};
 use headwater_schemas::reading::Value;
 
 use super::AppleHealth;
-use crate::testing::{all, digits, fixture};
+use crate::testing::{Brought, all, digits, fixture, zipped};
 
 #[test]
 fn units_are_converted_and_a_unit_that_leads_nowhere_is_refused() {
@@ -66,4 +66,27 @@ fn a_workout_is_a_panel_in_our_units() {
     assert_eq!(run.value, Value::Text("Running".into()));
     assert_eq!((amount(&DISTANCE).as_str(), amount(&ENERGY).as_str()), ("8368.5888", "430.329828"));
     assert_eq!(out.problems.len(), 1, "an end before the start");
+}
+
+const RECORD: &str = "<Record type=\"HKQuantityTypeIdentifierHeartRate\" sourceName=\"A &amp; B\" unit=\"count/min\" startDate=\"2019-03-04 09:00:00 +0100\" \
+                      endDate=\"2019-03-04 09:00:00 +0100\" value=\"61\"/>";
+
+#[test]
+fn the_export_is_the_largest_document_that_is_not_the_clinical_one_whatever_its_name() {
+    let xml = format!("<?xml version=\"1.0\"?><HealthData>{RECORD}{RECORD}</HealthData>");
+    let clinical = format!("<ClinicalDocument>{}</ClinicalDocument>", "x".repeat(5000));
+    let zip = zipped(&[("apple_health_export/export_cda.xml", &clinical), ("apple_health_export/exportaci\u{f3}n.xml", &xml)]);
+    let brought = Brought::of(&AppleHealth, zip).expect("an export");
+    let out = brought.normalized(&AppleHealth, "records");
+    assert_eq!((brought.rows.len(), all(&out, &HEART_RATE).len()), (2, 2));
+    assert_eq!(all(&out, &HEART_RATE)[0].effective.start().offset, Some(3600));
+}
+
+#[test]
+fn declarations_are_never_expanded_and_a_document_that_breaks_off_says_where() {
+    let bomb = "<!DOCTYPE HealthData [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;\">]><HealthData><Record type=\"&b;\"/></HealthData>";
+    assert!(Brought::of(&AppleHealth, bomb.as_bytes().to_vec()).is_err(), "an entity of its own is none of ours");
+    let cut = format!("<HealthData>{RECORD}<Record type=\"HK");
+    assert!(Brought::of(&AppleHealth, cut.into_bytes()).err().is_some_and(|e| e.contains("breaks at byte")));
+    assert!(Brought::of(&AppleHealth, b"<Other/>".to_vec()).err().is_some_and(|e| e.contains("HealthData")));
 }

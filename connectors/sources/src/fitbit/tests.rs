@@ -205,6 +205,20 @@ fn a_log_id_is_not_a_time_and_a_typed_weight_is_not_a_scales() {
     assert_ne!(weights[0].effective.start().micros / 1000, 1_761_289_200_000);
 }
 
+#[test]
+fn of_an_export_nights_are_read_and_the_rest_is_told() {
+    let nights = std::fs::read(format!("{}/src/fitbit/fixtures/sleep.classic-nap.json", env!("CARGO_MANIFEST_DIR")));
+    let nights: serde_json::Value = serde_json::from_slice(&nights.expect("a fixture")).expect("JSON");
+    let list = nights["sleep"].to_string();
+    let zip = crate::testing::zipped(&[
+        ("Person/Global Export Data/sleep-2026-10-01.json", &list),
+        ("Person/Global Export Data/steps-2026-10-01.json", "[]"),
+    ]);
+    let brought = crate::testing::Brought::of(&Fitbit, zip).expect("an export");
+    assert_eq!(all(&brought.normalized(&Fitbit, "sleep"), &SLEEP).len(), 1);
+    assert_eq!(brought.left, ["document steps"]);
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200), text in "[\\[\\]{}\",:0-9a-zA-Z._-]{0,120}", stream in 0usize..15) {

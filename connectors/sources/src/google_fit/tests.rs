@@ -7,7 +7,7 @@ use headwater_schemas::reading::Value;
 use super::GoogleFit;
 use crate::profile::Status as Cloud;
 use crate::source::Source as _;
-use crate::testing::{all, digits, fixture};
+use crate::testing::{Brought, all, digits, fixture, zipped};
 
 #[test]
 fn nanoseconds_are_whole_numbers_and_nobodys_offset_is_invented() {
@@ -58,4 +58,35 @@ fn a_session_of_sleep_is_time_in_bed_and_a_deleted_one_is_withdrawn() {
 fn its_cloud_is_never_asked() {
     assert!(matches!(GoogleFit.profile().status, Cloud::Legacy { successor: "google_health", .. }));
     assert!(GoogleFit.profile().streams.iter().all(|s| s.poll.is_none()));
+}
+
+#[test]
+fn a_takeout_is_read_document_by_document_and_what_is_not_known_in_it_stays_there() {
+    let point = |kind: &str, value: &str| {
+        format!(
+            r#"{{"fitValue":[{{"value":{{"fpVal":{value}}}}}],"originDataSourceId":"","endTimeNanos":1700000000000000000,"dataTypeName":"{kind}","startTimeNanos":1700000000000000000}}"#
+        )
+    };
+    let document = |points: &[String]| format!(r#"{{"Data Source":"derived:x","Data Points":[{}]}}"#, points.join(","));
+    let pulses = document(&[point("com.google.heart_rate.bpm", "58.50"), point("com.google.heart_rate.bpm", "61")]);
+    let odd = document(&[point("com.google.cadence", "1")]);
+    let zip = zipped(&[
+        ("Takeout/Fit/All Data/raw_heart.json", &pulses),
+        ("Takeout/Fit/All Data/cadence.json", &odd),
+        ("Takeout/Photos/x.json", "not looked at"),
+    ]);
+    let brought = Brought::of(&GoogleFit, zip).expect("a takeout");
+    let out = brought.normalized(&GoogleFit, "heart-rate");
+    assert_eq!(digits(&all(&out, &HEART_RATE)[0].value), "58.50");
+    assert_eq!((brought.rows.len(), brought.left), (2, vec!["data type cadence".to_owned()]));
+}
+
+#[test]
+fn a_file_that_is_no_takeout_or_breaks_off_is_refused_with_its_name_and_without_its_content() {
+    assert!(Brought::of(&GoogleFit, b"no zip".to_vec()).err().is_some_and(|e| e.contains("expected a zip")));
+    let other = zipped(&[("Takeout/Photos/x.json", "{}")]);
+    assert!(Brought::of(&GoogleFit, other).err().is_some_and(|e| e.contains("nothing in this zip")));
+    let broken = zipped(&[("Takeout/Fit/All Data/heart.json", r#"{"Data Points":[{"secret":"#)]);
+    let error = Brought::of(&GoogleFit, broken).err().expect("refused");
+    assert!(error.contains("heart.json") && !error.contains("secret"), "{error}");
 }
