@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use headwater_schemas::codes::Measure;
-use headwater_schemas::reading::{Component, Normalized, Value};
+use headwater_schemas::codes::{self, Measure};
+use headwater_schemas::reading::{Absent, Component, Normalized, Value};
 use headwater_schemas::reject::{Reject, code};
 use rust_decimal::Decimal;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -56,6 +56,22 @@ impl Scale {
     pub fn apply(self, value: Decimal) -> Decimal {
         self.of(value).unwrap_or(value)
     }
+}
+
+/// The halves of a blood pressure. One that is missing is said to be; nought is no pressure.
+///
+/// # Errors
+/// `unexpected_shape` when both are.
+pub fn blood_pressure<'a>(systolic: Option<Decimal>, diastolic: Option<Decimal>) -> Result<Vec<Component<'a>>, Reject> {
+    let [systolic, diastolic] = [systolic, diastolic].map(|half| half.filter(|v| *v > Decimal::ZERO));
+    if systolic.is_none() && diastolic.is_none() {
+        return Err(Reject::new(code::UNEXPECTED_SHAPE, "expected systolic, diastolic, or both"));
+    }
+    let half = |measure, value: Option<Decimal>| Component {
+        measure,
+        value: value.map_or(Value::Absent(Absent::Unknown), Value::Quantity),
+    };
+    Ok(vec![half(&codes::SYSTOLIC, systolic), half(&codes::DIASTOLIC, diastolic)])
 }
 
 /// A field of a row (a path with dots), what it measures, and how it is scaled.

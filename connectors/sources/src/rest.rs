@@ -5,8 +5,9 @@ use std::time::Duration;
 use headwater_schemas::reject::{Reject, code};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde_json::value::RawValue;
 
-use crate::source::{Fault, Page, Response, Window, digest};
+use crate::source::{Fault, Fetch, Page, Response, Window, digest};
 
 const SECOND: i64 = 1_000_000;
 
@@ -39,8 +40,22 @@ pub fn whole(got: &Response<'_>, empty: bool) -> Page {
 /// # Errors
 /// [`Fault::Broken`].
 pub fn document(got: &Response<'_>) -> Result<Page, Fault> {
-    crate::json::parse::<&serde_json::value::RawValue>(got.body).map_err(Fault::Broken)?;
+    crate::json::parse::<&RawValue>(got.body).map_err(Fault::Broken)?;
     Ok(whole(got, matches!(got.body.trim_ascii(), b"[]" | b"{}")))
+}
+
+/// Rows with the token of the next page, which goes into `parameter`. A token that was asked with before would be asked with for ever.
+///
+/// # Errors
+/// [`Fault::Broken`] when the page leads to itself.
+pub fn page(fetch: &Fetch, rows: &[&RawValue], token: Option<&str>, parameter: &'static str) -> Result<Page, Fault> {
+    let asked = fetch.query.iter().find(|(name, _)| *name == parameter).map(|(_, token)| token.as_str());
+    let token = token.filter(|token| !token.is_empty());
+    if token.is_some() && token == asked {
+        return Err(Fault::Broken(Reject::new(code::UNEXPECTED_SHAPE, "expected the token of another page").at(parameter)));
+    }
+    let next = token.map(|token| fetch.next(|f| f.query(parameter, token)));
+    Ok(Page { next, empty: rows.is_empty(), digest: digest(rows.iter().map(|row| row.get().as_bytes())) })
 }
 
 /// `2026-11-01T00:00:00Z`

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use headwater_schemas::codes::*;
 use headwater_schemas::observation::{Method, Status};
-use headwater_schemas::reading::{Absent, Component, Dose, Effective, Normalized, Reading, Stamp, Value};
+use headwater_schemas::reading::{Dose, Effective, Normalized, Reading, Stamp, Value};
 use headwater_schemas::reject::{Reject, code};
 use rust_decimal::Decimal;
 
 use super::types::{self, Kind};
-use crate::fields::{Fields, Scale, label};
+use crate::fields::{Fields, Scale, blood_pressure, label};
 use crate::phone::{self, Head, positive};
 use crate::units::convert;
 
@@ -127,14 +127,9 @@ fn sleep<'a>(row: &mut Fields<'a>, head: &Head<'a>, at: Effective, out: &mut Nor
 
 fn pressure<'a>(row: &mut Fields<'a>, head: &Head<'a>, at: Stamp, out: &mut Normalized<'a>) -> Result<(), Reject> {
     let unit = row.text("unit")?.unwrap_or(Cow::Borrowed("mmHg"));
-    let mut half = |name, measure: &'static Measure| -> Result<Component<'a>, Reject> {
-        let value = positive(row.decimal(name)?).map(|v| convert(v, &unit, measure)).transpose()?;
-        Ok(Component { measure, value: value.map_or(Value::Absent(Absent::Unknown), Value::Quantity) })
-    };
-    let components = vec![half("systolic", &SYSTOLIC)?, half("diastolic", &DIASTOLIC)?];
-    if components.iter().all(|c| matches!(c.value, Value::Absent(_))) {
-        return Err(Reject::new(code::UNEXPECTED_SHAPE, "expected systolic, diastolic, or both"));
-    }
+    let mut half = |name, measure| row.decimal(name)?.map(|v| convert(v, &unit, measure)).transpose();
+    let (systolic, diastolic) = (half("systolic", &SYSTOLIC)?, half("diastolic", &DIASTOLIC)?);
+    let components = blood_pressure(systolic, diastolic)?;
     out.push(Reading { components, ..head.reading(&BLOOD_PRESSURE, Effective::At(at), Value::Panel) });
     Ok(())
 }

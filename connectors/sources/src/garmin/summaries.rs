@@ -11,7 +11,7 @@ use rust_decimal::prelude::ToPrimitive as _;
 use serde_json::value::RawValue;
 
 use super::samples::{Real, series};
-use crate::fields::{Fields, Part, Scale, label, missing};
+use crate::fields::{Fields, Part, Scale, blood_pressure, label, missing};
 use crate::json;
 use crate::time;
 
@@ -274,14 +274,7 @@ pub(super) fn metrics<'a>(mut row: Fields<'a>, out: &mut Normalized<'a>) -> Resu
 
 pub(super) fn pressure<'a>(mut row: Fields<'a>, out: &mut Normalized<'a>) -> Result<(), Reject> {
     let head = Head::read(&mut row, out)?;
-    let mut half = |name, measure| -> Result<Component<'a>, Reject> {
-        let value = positive(row.decimal(name)?);
-        Ok(Component { measure, value: value.map_or(Value::Absent(Absent::Unknown), Value::Quantity) })
-    };
-    let components = vec![half("systolic", &SYSTOLIC)?, half("diastolic", &DIASTOLIC)?];
-    if components.iter().all(|c| matches!(c.value, Value::Absent(_))) {
-        return Err(Reject::new(code::UNEXPECTED_SHAPE, "expected systolic, diastolic, or both"));
-    }
+    let components = blood_pressure(row.decimal("systolic")?, row.decimal("diastolic")?)?;
     let method = match row.text("sourceType")?.as_deref() {
         Some("MANUAL") => Method::Manual,
         Some("DEVICE") => Method::Device,

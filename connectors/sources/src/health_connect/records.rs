@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use headwater_schemas::codes::*;
 use headwater_schemas::observation::Method;
-use headwater_schemas::reading::{Absent, Component, Effective, Normalized, Reading, Stamp, Value};
+use headwater_schemas::reading::{Effective, Normalized, Reading, Stamp, Value};
 use headwater_schemas::reject::{Reject, code};
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
 use super::sessions;
-use crate::fields::{Fields, Scale, label, missing};
+use crate::fields::{Fields, Scale, blood_pressure, label, missing};
 use crate::json;
 use crate::phone::{self, Head, positive};
 
@@ -176,15 +176,9 @@ fn deviations<'a>(row: &mut Fields<'a>, head: &Head<'a>, start: Stamp, out: &mut
 }
 
 fn pressure<'a>(row: &mut Fields<'a>, head: &Head<'a>, at: Stamp, out: &mut Normalized<'a>) -> Result<(), Reject> {
-    let mut half = |path, measure| -> Result<Component<'a>, Reject> {
-        let value = positive(row.decimal(path)?);
-        Ok(Component { measure, value: value.map_or(Value::Absent(Absent::Unknown), Value::Quantity) })
-    };
-    let components =
-        vec![half("systolic.inMillimetersOfMercury", &SYSTOLIC)?, half("diastolic.inMillimetersOfMercury", &DIASTOLIC)?];
-    if components.iter().all(|c| matches!(c.value, Value::Absent(_))) {
-        return Err(Reject::new(code::UNEXPECTED_SHAPE, "expected systolic, diastolic, or both"));
-    }
+    let (systolic, diastolic) =
+        (row.decimal("systolic.inMillimetersOfMercury")?, row.decimal("diastolic.inMillimetersOfMercury")?);
+    let components = blood_pressure(systolic, diastolic)?;
     out.push(Reading { components, ..head.reading(&BLOOD_PRESSURE, Effective::At(at), Value::Panel) });
     Ok(())
 }

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::fields::Fields;
 use crate::profile::{ClientAuth, Dialect, Limits, OAuth, Profile, Status, Stream, Webhook};
-use crate::source::{Ask, Fault, Fetch, Inbound, Method, Page, Receipt, Refusal, Response, Revoke, Source, digest};
+use crate::source::{Ask, Fault, Fetch, Inbound, Method, Page, Receipt, Refusal, Response, Revoke, Source};
 use crate::{json, rest, time};
 
 pub struct Oura;
@@ -104,14 +104,7 @@ impl Source for Oura {
             return Ok(rest::whole(got, got.body.is_empty()));
         }
         let list: List<'_> = json::parse(got.body).map_err(Fault::Broken)?;
-        let asked = fetch.query.iter().find(|(name, _)| *name == "next_token").map(|(_, token)| token.as_str());
-        let token = list.next_token.filter(|token| !token.is_empty());
-        if token.is_some() && token.as_deref() == asked {
-            let again = Reject::new(code::UNEXPECTED_SHAPE, "expected the token of another page").at("next_token");
-            return Err(Fault::Broken(again));
-        }
-        let next = token.map(|token| fetch.next(|f| f.query("next_token", token)));
-        Ok(Page { next, empty: list.data.is_empty(), digest: digest(list.data.iter().map(|row| row.get().as_bytes())) })
+        rest::page(fetch, &list.data, list.next_token.as_deref(), "next_token")
     }
 
     fn normalize<'a>(&self, raw: &Raw<'a>, out: &mut Normalized<'a>) -> Result<(), Reject> {

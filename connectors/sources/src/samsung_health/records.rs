@@ -9,7 +9,7 @@ use headwater_schemas::reject::{Reject, code};
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
-use crate::fields::{Fields, Part, Scale, label, missing};
+use crate::fields::{Fields, Part, Scale, blood_pressure, label, missing};
 use crate::phone::{self, Head, positive};
 use crate::{json, time};
 
@@ -117,14 +117,7 @@ fn plain<'a>(
 }
 
 fn pressure<'a>(values: &mut Fields<'a>, head: &Head<'a>, at: Stamp, out: &mut Normalized<'a>) -> Result<(), Reject> {
-    let mut half = |name, measure| -> Result<Component<'a>, Reject> {
-        let value = positive(values.decimal(name)?);
-        Ok(Component { measure, value: value.map_or(Value::Absent(Absent::Unknown), Value::Quantity) })
-    };
-    let components = vec![half("systolic", &SYSTOLIC)?, half("diastolic", &DIASTOLIC)?];
-    if components.iter().all(|c| matches!(c.value, Value::Absent(_))) {
-        return Err(Reject::new(code::UNEXPECTED_SHAPE, "expected systolic, diastolic, or both"));
-    }
+    let components = blood_pressure(values.decimal("systolic")?, values.decimal("diastolic")?)?;
     if let Some(pulse) = positive(values.decimal("pulseRate")?) {
         out.push(head.reading(&HEART_RATE, Effective::At(at), Value::Quantity(pulse)));
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use headwater_schemas::codes::*;
 use headwater_schemas::raw::Raw;
 use headwater_schemas::reading::Normalized;
-use headwater_schemas::reject::{Reject, code};
+use headwater_schemas::reject::Reject;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -135,15 +135,7 @@ impl Source for Whoop {
             return rest::document(got);
         }
         let list: List<'_> = json::parse(got.body).map_err(Fault::Broken)?;
-        let asked = fetch.query.iter().find(|(name, _)| *name == "nextToken").map(|(_, token)| token.as_str());
-        let token = list.next_token.filter(|token| !token.is_empty());
-        if token.is_some() && token.as_deref() == asked {
-            let again = Reject::new(code::UNEXPECTED_SHAPE, "expected the token of another page").at("next_token");
-            return Err(Fault::Broken(again));
-        }
-        let next = token.map(|token| fetch.next(|f| f.query("nextToken", token)));
-        let digest = crate::source::digest(list.records.iter().map(|record| record.get().as_bytes()));
-        Ok(Page { next, empty: list.records.is_empty(), digest })
+        rest::page(fetch, &list.records, list.next_token.as_deref(), "nextToken")
     }
 
     fn normalize<'a>(&self, raw: &Raw<'a>, out: &mut Normalized<'a>) -> Result<(), Reject> {
