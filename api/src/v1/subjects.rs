@@ -199,7 +199,7 @@ pub async fn erasure(
 }
 
 fn proof(subject: &str, steps: Vec<ErasureStep>) -> Proof {
-    use headwater_schemas::topics::{Cleanup, DEAD, OBSERVATION};
+    use headwater_schemas::topics::{Cleanup, DEAD, MEDICATION, OBSERVATION};
     let complete = steps.iter().any(|s| s.step == "left" && s.count == 0);
     let days = |topic: &headwater_schemas::Topic| match topic.cleanup {
         Cleanup::Delete { days: Some(days) } => format!("{}: records from before, at most {days} days", topic.stage),
@@ -212,6 +212,7 @@ fn proof(subject: &str, steps: Vec<ErasureStep>) -> Proof {
         steps: steps.collect(),
         retained: vec![
             days(&OBSERVATION),
+            days(&MEDICATION),
             days(&DEAD),
             "coverage: which spans of time were looked through, without a value".to_owned(),
             "audit: who did what, kept as evidence".to_owned(),

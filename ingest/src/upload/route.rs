@@ -1,6 +1,7 @@
 //! `PUT /uploads/<stream>/<batch>`, with the credential of one device as bearer token.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::to_bytes;
@@ -22,6 +23,9 @@ use crate::shared::Shared;
 
 /// Batches taken, by provider and outcome.
 pub const UPLOADS: &str = "headwater_uploads_total";
+
+/// How long a body may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Desk {
     uploads: Uploads,
@@ -102,7 +106,10 @@ impl Desk {
         let cloud = self.uploads.shared.cloud(&connection.provider);
         let limit = cloud.and_then(|cloud| cloud.profile().upload.as_ref().map(|upload| upload.body_limit)).unwrap_or(0);
         let too_large = || Refused::from(UploadError::TooLarge(limit));
-        let packed = to_bytes(body, limit).await.map_err(|e| {
+        // Whoever dribbles must not keep the others out.
+        let read = tokio::time::timeout(PATIENCE, to_bytes(body, limit)).await;
+        let read = read.map_err(|_| Refused::new(408, "too_slow", "the body did not come in time"))?;
+        let packed = read.map_err(|e| {
             let long = std::error::Error::source(&e).is_some_and(|source| source.to_string().contains("length limit"));
             if long { too_large() } else { Refused::new(400, "cut_off", "the body ended too early") }
         })?;
