@@ -6,7 +6,8 @@ use headwater_schemas::codes::*;
 use headwater_schemas::observation::Method as How;
 
 use super::Polar;
-use crate::source::{Fault, Fetch, Method, Response, Revoke, Source as _};
+use crate::keys::Keys;
+use crate::source::{Fault, Fetch, Inbound, Method, Response, Revoke, Source as _};
 use crate::testing::{all, ask, digits, fixture};
 
 #[test]
@@ -71,4 +72,19 @@ fn a_day_without_data_is_empty_and_limits_come_in_pairs() {
     let limited = Polar
         .read(&Fetch::about("sleep", Method::Get, "/v3/users/sleep"), &Response { status: 429, headers: &headers, body: b"" });
     assert_eq!(limited.unwrap_err(), Fault::Limited { after: Some(Duration::from_secs(60)) });
+}
+
+#[test]
+fn a_ping_named_by_its_header_needs_no_body_and_brings_nothing() {
+    let keys = Keys { signing_key: Some("k3y".into()), ..Keys::default() };
+    let call = |headers: &[(&str, &[u8])], body: &[u8]| {
+        Polar.receive(&Inbound { method: "POST", tail: "", query: "", headers, body, keys: &keys, now: 0 })
+    };
+    for body in [&b""[..], br#"{"event":"EXERCISE","user_id":475}"#] {
+        let receipt = call(&[("polar-webhook-event", b"PING")], body).unwrap();
+        assert_eq!((receipt.status, receipt.entries.len()), (200, 0));
+    }
+    assert_eq!(call(&[("polar-webhook-event", b"EXERCISE")], br#"{"event":"EXERCISE","user_id":475}"#).unwrap_err().status, 401);
+    let forged = [("polar-webhook-event", &b"PING"[..]), ("polar-webhook-signature", &b"00"[..])];
+    assert_eq!(call(&forged, b"").unwrap_err().status, 401, "a signature that is there must be right");
 }
