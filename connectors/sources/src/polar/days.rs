@@ -60,7 +60,8 @@ pub(super) fn exercise<'a>(mut row: Fields<'a>, zone: Option<&TimeZone>, out: &m
         heart if heart.names().next().is_some() => heart,
         _ => row.inner("heart-rate")?,
     };
-    components.extend(heart.components(HEART).map_err(|r| r.under("heart_rate"))?);
+    let beats = heart.components(HEART).map_err(|r| r.under("heart_rate"))?;
+    components.extend(beats.into_iter().filter(|c| matches!(c.value, Value::Quantity(bpm) if bpm > Decimal::ZERO)));
     let load = match row.decimal("training_load")? {
         None => row.decimal("training-load")?,
         some => some,
@@ -169,7 +170,9 @@ pub(super) fn saturation<'a>(mut row: Fields<'a>, _: Option<&TimeZone>, out: &mu
     let micros = seconds.ok_or_else(|| Reject::new(code::BAD_TIME, "expected epoch seconds").at("test_time"))?;
     let offset = row.decimal("time_zone_offset")?.and_then(|m| m.to_i32()).and_then(|m| m.checked_mul(60));
     let at = time::with_offset(micros, offset).map_err(|r| r.at("test_time"))?;
-    if let Some(value) = row.decimal("blood_oxygen_percent")?.filter(|v| *v > Decimal::ZERO) {
+    // The percentage of a test that came to nothing is a guess.
+    let passed = row.text("test_status")?.is_none_or(|status| status.ends_with("TEST_PASSED"));
+    if let Some(value) = row.decimal("blood_oxygen_percent")?.filter(|v| passed && *v > Decimal::ZERO) {
         let id = at.micros.div_euclid(1_000_000).to_string();
         out.push(Reading { method: Method::Device, ..Reading::new(&SPO2, id, Effective::At(at), Value::Quantity(value)) });
     }
@@ -177,7 +180,6 @@ pub(super) fn saturation<'a>(mut row: Fields<'a>, _: Option<&TimeZone>, out: &mu
         "spo2",
         &[
             "source_device_id",
-            "test_status",
             "spo2_class",
             "spo2_value_deviation_from_baseline",
             "spo2_quality_average_percent",

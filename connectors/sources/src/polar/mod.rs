@@ -122,7 +122,8 @@ impl Source for Polar {
         if matches!(fetch.stream, REGISTER | REVOKE) {
             return Ok(rest::whole(got, true));
         }
-        rest::document(got)
+        let page = rest::document(got)?;
+        Ok(Page { empty: page.empty || bare(fetch.stream, got.body), ..page })
     }
 
     fn normalize<'a>(&self, raw: &Raw<'a>, out: &mut Normalized<'a>) -> Result<(), Reject> {
@@ -141,12 +142,7 @@ impl Source for Polar {
         if raw.stream == "physical-info" {
             return days::physical(raw, out);
         }
-        // Some lists stand in an object of one field, under a name that differs by service.
-        let name = match raw.stream {
-            "sleep" => "nights",
-            "nightly-recharge" => "recharges",
-            other => other,
-        };
+        let name = list(raw.stream);
         if raw.body.trim_ascii_start().starts_with(b"[") {
             let rows: Vec<&'a RawValue> = json::parse(raw.body)?;
             json::each(&rows, "", out, take);
@@ -176,13 +172,28 @@ impl Source for Polar {
     }
 }
 
+/// Some lists stand in an object of one field, under a name that differs by service.
+fn list(stream: &str) -> &str {
+    match stream {
+        "sleep" => "nights",
+        "nightly-recharge" => "recharges",
+        other => other,
+    }
+}
+
+/// Whether such a list is there and has nothing in it.
+fn bare(stream: &str, body: &[u8]) -> bool {
+    let rows = json::parse::<Fields<'_>>(body).and_then(|mut body| body.read::<Vec<&RawValue>>(list(stream)));
+    matches!(rows, Ok(Some(rows)) if rows.is_empty())
+}
+
 /// Two windows, a quarter of an hour and a day: until the one that is used up is over.
 fn reset(got: &Response<'_>) -> Option<Duration> {
     let pair = |name: &str| -> Option<[u64; 2]> {
         let (short, long) = got.header(name)?.split_once(',')?;
         Some([short.trim().parse().ok()?, long.trim().parse().ok()?])
     };
-    let (usage, limit, reset) = (pair("ratelimit-usage")?, pair("ratelimit-limit")?, pair("ratelimit-reset")?);
-    let used = |at: usize| usage[at] >= limit[at];
-    Some(Duration::from_secs(if used(1) { reset[1] } else { reset[0] }))
+    let [short, long] = pair("ratelimit-reset")?;
+    let day_used = pair("ratelimit-usage").zip(pair("ratelimit-limit")).is_some_and(|(usage, limit)| usage[1] >= limit[1]);
+    Some(Duration::from_secs(if day_used { long } else { short }))
 }

@@ -102,6 +102,7 @@ fn stages<'a>(mut map: Fields<'a>, date: &str, start: Stamp, end: Stamp, out: &m
             Some(1) => &STAGE_REM,
             Some(2 | 3) => &STAGE_LIGHT,
             Some(4) => &STAGE_DEEP,
+            Some(5) => &STAGE_UNKNOWN,
             _ => {
                 out.unknown("hypnogram stage");
                 &STAGE_UNKNOWN

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use headwater_schemas::codes::*;
 use headwater_schemas::observation::Method as How;
+use headwater_schemas::reading::{Normalized, Value};
 
 use super::Polar;
 use crate::keys::Keys;
 use crate::source::{Fault, Fetch, Inbound, Method, Response, Revoke, Source as _};
-use crate::testing::{all, ask, digits, fixture};
+use crate::testing::{all, ask, digits, fixture, raw};
 
 #[test]
 fn hyphens_and_underscores_are_read_and_minutes_are_the_offset() {
@@ -72,6 +73,54 @@ fn a_day_without_data_is_empty_and_limits_come_in_pairs() {
     let limited = Polar
         .read(&Fetch::about("sleep", Method::Get, "/v3/users/sleep"), &Response { status: 429, headers: &headers, body: b"" });
     assert_eq!(limited.unwrap_err(), Fault::Limited { after: Some(Duration::from_secs(60)) });
+    let alone = [("ratelimit-reset".to_owned(), "60, 3600".to_owned())];
+    let limited = Polar.read(&fetch, &Response { status: 429, headers: &alone, body: b"" });
+    assert_eq!(limited.unwrap_err(), Fault::Limited { after: Some(Duration::from_secs(60)) });
+}
+
+#[test]
+fn a_list_with_nothing_in_it_is_empty_under_its_own_name() {
+    let empty = |stream, body: &[u8]| {
+        let fetch = Fetch::about(stream, Method::Get, "/");
+        Polar.read(&fetch, &Response { status: 200, headers: &[], body }).unwrap().empty
+    };
+    assert!(empty("sleep", br#"{"nights":[]}"#) && empty("nightly-recharge", br#"{"recharges": [ ]}"#));
+    assert!(!empty("sleep", br#"{"nights":[{}]}"#) && !empty("sleep", br#"{"recharges":[]}"#));
+}
+
+fn said(stream: &'static str, body: &'static [u8]) -> Normalized<'static> {
+    let mut out = Normalized::default();
+    Polar.normalize(&raw("polar", stream, body, None), &mut out).expect("a good payload");
+    out
+}
+
+#[test]
+fn what_came_to_nothing_is_no_reading() {
+    let test = |status: &str| {
+        let body = format!(r#"[{{"test_time":1792915200,"test_status":"{status}","blood_oxygen_percent":85}}]"#);
+        said("spo2", body.into_bytes().leak()).readings.len()
+    };
+    assert_eq!((test("SPO2_TEST_PASSED"), test("SPO2_TEST_INCONCLUSIVE_TOO_LOW_OVERALL_QUALITY")), (1, 0));
+    let out = said(
+        "exercises",
+        br#"[{"id":"a","start_time":"2026-10-25T09:00:00","start_time_utc_offset":60,"duration":"PT1H","sport":"OTHER","heart_rate":{"average":0,"maximum":0}}]"#,
+    );
+    let panel = all(&out, &EXERCISE)[0];
+    assert!(panel.components.iter().all(|c| c.measure != &WORKOUT_HEART_RATE_AVERAGE && c.measure != &WORKOUT_HEART_RATE_MAX));
+}
+
+#[test]
+fn a_stage_that_was_not_recognised_is_known_to_be_so() {
+    let night = |stage: u8| {
+        let body = format!(
+            r#"{{"nights":[{{"date":"2026-10-25","sleep_start_time":"2026-10-24T23:20:00+02:00","sleep_end_time":"2026-10-25T00:50:00+02:00","hypnogram":{{"23:20":{stage}}}}}]}}"#
+        );
+        said("sleep", body.into_bytes().leak())
+    };
+    for (stage, counted) in [(5, 0), (9, 1)] {
+        let out = night(stage);
+        assert_eq!((&all(&out, &SLEEP_STAGE)[0].value, out.unknown.len()), (&Value::Code(&STAGE_UNKNOWN), counted));
+    }
 }
 
 #[test]
