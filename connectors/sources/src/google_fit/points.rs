@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use headwater_schemas::codes::*;
 use headwater_schemas::observation::Method;
-use headwater_schemas::reading::{Absent, Component, Device, Effective, Normalized, Reading, Stamp, Value};
+use headwater_schemas::reading::{Device, Effective, Normalized, Reading, Stamp, Value};
 use headwater_schemas::reject::Reject;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 
-use super::types::{self, Form, Type};
-use crate::fields::{Fields, label, missing};
+use super::types::{self, Form, Time, Type};
+use crate::fields::{Fields, blood_pressure, label, missing};
 use crate::json::Number;
 use crate::source::digest;
 use crate::time;
@@ -67,37 +67,38 @@ pub(super) fn point<'a>(
         out.unknown("point without a value");
         return Ok(());
     }
+    if kind.form.is_span() && end.micros == start.micros {
+        out.unknown("point without a length");
+        return Ok(());
+    }
     let short: String = digest([origin.as_bytes()])[..4].iter().map(|byte| format!("{byte:02x}")).collect();
     let id = format!("{short}:{}:{}", start.micros, end.micros);
     let method = if origin.contains("user_input") { Method::Manual } else { Method::Device };
     let device = device(origin, out);
     let reading = |measure, at, value| Reading { method, device: device.clone(), ..Reading::new(measure, id.clone(), at, value) };
     match kind.form {
-        Form::Number(measure, scale, alive) => {
+        Form::Number(measure, scale, time) => {
             let value = values.decimal(0)?.map(|v| scale.of(v)).transpose()?.ok_or_else(|| missing("fpVal"))?;
-            if alive && value <= Decimal::ZERO {
+            if value < Decimal::ZERO || (time == Time::Moment && value.is_zero()) {
                 out.unknown("point of nought");
                 return Ok(());
             }
             // What is true of a moment is said of the end of its span.
-            let at = if alive { Effective::At(end) } else { span };
+            let at = if time == Time::Moment { Effective::At(end) } else { span };
             out.push(reading(measure, at, Value::Quantity(value)));
         }
         Form::Pressure => {
-            let half =
-                |v: Option<Decimal>| v.filter(|v| *v > Decimal::ZERO).map_or(Value::Absent(Absent::Unknown), Value::Quantity);
-            let components = vec![
-                Component { measure: &SYSTOLIC, value: half(values.decimal(0)?) },
-                Component { measure: &DIASTOLIC, value: half(values.decimal(1)?) },
-            ];
+            let components = blood_pressure(values.decimal(0)?, values.decimal(1)?)?;
             out.push(Reading { components, ..reading(&BLOOD_PRESSURE, Effective::At(end), Value::Panel) });
         }
         Form::Temperature => {
             let value = values.decimal(0)?.ok_or_else(|| missing("fpVal"))?;
-            // 1 armpit, 4 forehead, 5 mouth, 6 rectum, 7 temple, 9 ear, 11 vagina; the others are skin.
-            let place = values.decimal(1)?.and_then(|p| p.to_i64());
-            let measure = if matches!(place, Some(1 | 4 | 5 | 6 | 7 | 9 | 11)) { &BODY_TEMPERATURE } else { &SKIN_TEMPERATURE };
-            out.push(reading(measure, Effective::At(end), Value::Quantity(value)));
+            let place = values.decimal(1)?;
+            match types::temperature(place.map(|p| p.to_i64().unwrap_or(i64::MAX))) {
+                _ if value <= Decimal::ZERO => out.unknown("point of nought"),
+                Some(measure) => out.push(reading(measure, Effective::At(end), Value::Quantity(value))),
+                None => out.unknown("place of a thermometer"),
+            }
         }
         Form::Activity | Form::Sleep => {
             let number = values.decimal(0)?.and_then(|n| n.to_i64()).ok_or_else(|| missing("intVal"))?;
