@@ -1,13 +1,17 @@
 //! The control plane and the reading side, over HTTP: who connects what, and what was observed of one person.
 //!
-//! Start at [`router`]. `v1` is the API of platforms (JSON, bearer tokens), `connect` what a person's browser sees. This crate decides who may
+//! Start at [`router`]. `v1` is the API of platforms (JSON, bearer tokens), `health` and `fhir` are for reading observations, `connect` is what
+//! a person's browser sees. This crate decides who may
 //! do what and leaves a record of it; what is done is done by `ingest`, and what is read is read from the store. It never asks a provider
 //! itself and prints no token.
 
 pub mod auth;
 mod connect;
+mod fhir;
+pub mod health;
 pub mod mail;
 mod problem;
+mod reading;
 mod settings;
 mod state;
 mod v1;
@@ -25,10 +29,11 @@ pub use state::{Access, Api};
 /// Largest body of a request, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
 
-/// `/v1/…` for platforms, `/connect/…` for browsers, `/docs` for whoever writes a client.
+/// `/v1/…` for platforms, `/health/…` and `/fhir/…` for readers, `/connect/…` for browsers, `/docs` for whoever writes a client.
 pub fn router(api: Arc<Api>) -> Router {
-    let platform = v1::router().layer(middleware::from_fn_with_state(api.clone(), state::guard));
-    platform
+    let guarded = v1::router().merge(health::router()).layer(middleware::from_fn_with_state(api.clone(), state::guard));
+    guarded
+        .merge(fhir::router(&api))
         .merge(connect::router())
         .merge(v1::docs())
         .fallback(async || Problem::new(404, "not found", "no such resource"))

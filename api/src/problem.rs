@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::auth::Denied;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Problem {
     status: u16,
     title: &'static str,
@@ -23,6 +23,18 @@ impl Problem {
 
     pub fn parameter(name: &str, expected: &str) -> Self {
         Self::new(400, "bad parameter", format!("{name}: expected {expected}"))
+    }
+
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub fn title(&self) -> &'static str {
+        self.title
+    }
+
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 
     #[must_use]
@@ -92,10 +104,12 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = json!({ "type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail });
         let mut response = (status, Json(body)).into_response();
-        for (name, value) in self.headers {
+        for (name, value) in &self.headers {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        // For whoever speaks of errors in another form.
+        response.extensions_mut().insert(self);
         response
     }
 }

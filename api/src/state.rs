@@ -14,6 +14,7 @@ use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use crate::auth::{Action, Caller, Verifier, bearer};
+use crate::health::Feed;
 use crate::mail::Mailer;
 use crate::problem::Problem;
 use crate::settings::Settings;
@@ -34,6 +35,8 @@ pub struct Api {
     pub settings: Settings,
     pub access: Access,
     pub mailer: Option<Mailer>,
+    /// Without it there is no live stream.
+    pub feed: Option<Arc<dyn Feed>>,
 }
 
 /// What somebody did, for the record.

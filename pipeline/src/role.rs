@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use axum::Router;
 use headwater_api::Api;
 use headwater_api::auth::{Clock, Verifier};
+use headwater_api::health::Feed;
 use headwater_api::mail::Mailer;
 use headwater_ingest::Outlet;
 use headwater_processors::Processor;
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::consent::{self, ConsentTable};
+use crate::live;
 use crate::log::kafka::partition;
 use crate::ops::{self, Ready};
 use crate::run::Work;
@@ -112,7 +114,9 @@ pub async fn start(app: &Arc<App>, role: Role, tasks: &mut Supervisor) -> anyhow
             );
             let store = app.store().await?;
             let listener = ops::bind(&app.config.listen.api).await?;
-            api(app, store, access(settings)?, listener, Router::new(), tasks)
+            let consents = consent::follow(app, None, tasks).await?;
+            let feed = live::follow(app, consents, tasks).await?;
+            api(app, store, access(settings)?, feed, (listener, Router::new()), tasks)
         }
         Role::Simulator => {
             let bind = app.config.listen.simulator.parse().context("listen.simulator: expected address:port")?;
@@ -165,15 +169,16 @@ pub fn api(
     app: &Arc<App>,
     store: Arc<dyn Store>,
     access: headwater_api::Access,
-    listener: tokio::net::TcpListener,
-    beside: Router,
+    feed: Arc<dyn Feed>,
+    (listener, beside): (tokio::net::TcpListener, Router),
     tasks: &mut Supervisor,
 ) -> anyhow::Result<()> {
     let producer = app.producer_with("api", DOOR_LINGER)?;
     let accounts = app.ingest(store.clone(), Arc::new(producer.clone()))?.accounts();
     let settings = app.config.api.clone();
     let mailer = settings.mail.as_ref().map(Mailer::new).transpose().map_err(|why| anyhow::anyhow!(why))?;
-    let (router, stop) = (headwater_api::router(Arc::new(Api { store, accounts, settings, access, mailer })), tasks.stop());
+    let (router, stop) =
+        (headwater_api::router(Arc::new(Api { store, accounts, settings, access, mailer, feed: Some(feed) })), tasks.stop());
     tasks.start("api", async move {
         ops::serve_on(listener, router.merge(beside), stop).await?;
         tokio::task::block_in_place(|| producer.flush(Duration::from_secs(5)));

@@ -6,6 +6,7 @@
 
 pub mod body;
 mod columns;
+pub mod fhir;
 mod month;
 pub mod rows;
 pub mod scylla;
@@ -26,7 +27,7 @@ use vault::{Owner, Rewrapped};
 
 pub use rows::{
     Connection, ConnectionState, Cursor, Erased, ErasureStep, Health, Identity, Intent, Lease, Listed, ObservationPage,
-    ObservationQuery, StoredDevice, StoredObservation, Subject, Tokens,
+    ObservationQuery, Order, StoredDevice, StoredObservation, Subject, Tokens,
 };
 
 /// The store cannot be reached or did not answer in time. Everything else is a bug and says so in `why`.
@@ -144,14 +145,17 @@ pub trait Store: Send + Sync + 'static {
     async fn held(&self, id: Uuid, stream: &str, bucket: i64) -> Result<Option<Vec<u8>>>;
     async fn put_held(&self, id: Uuid, stream: &str, bucket: i64, blob: &[u8]) -> Result<()>;
 
-    /// Writes observations. Idempotent; an older version never overwrites a newer one, in whatever order they come.
-    async fn write_observations(&self, rows: &[Observation<'_>]) -> Result<()>;
+    /// Writes observations. Idempotent; an older version never overwrites a newer one, in whatever order they come. `at` is now, for those
+    /// who ask what came since they asked last.
+    async fn write_observations(&self, rows: &[Observation<'_>], at: i64) -> Result<()>;
     /// Writes devices, by the rules of observations.
     async fn write_devices(&self, rows: &[Device<'_>]) -> Result<()>;
     /// The devices of a subject in id order.
     async fn devices(&self, subject_id: &str) -> Result<Vec<StoredDevice>>;
-    /// One subject, one type, a time range, newest first.
+    /// One subject, one type, a time range, in order of the start.
     async fn observations(&self, query: &ObservationQuery) -> Result<ObservationPage>;
+    /// The types that a subject has observations of, or had, in alphabetical order.
+    async fn data_types(&self, subject_id: &str) -> Result<Vec<String>>;
     /// The newest observation of each of these types that is not entered-in-error, looking back at most `months` months from `now`.
     async fn latest(&self, subject_id: &str, data_types: &[&str], now: i64, months: u32) -> Result<Vec<StoredObservation>>;
     /// Number of observations, for counters and tests; may scan, never on a request path.

@@ -1,7 +1,10 @@
 //! What goes into the store and comes out of it.
 
+use headwater_schemas::observation::Observation;
 use secrecy::SecretString;
 use uuid::Uuid;
+
+use crate::columns;
 
 /// Where an account link stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -169,6 +172,13 @@ pub struct Cursor {
     pub history_from: Option<i64>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    #[default]
+    NewestFirst,
+    OldestFirst,
+}
+
 /// One subject, one type, a time range `[from, to)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservationQuery {
@@ -177,6 +187,8 @@ pub struct ObservationQuery {
     pub from: i64,
     pub to: i64,
     pub limit: usize,
+    /// Newest first, and of the same start the least id first; or the other way round.
+    pub order: Order,
     /// Where the page before ended: its [`ObservationPage::next`].
     pub after: Option<(i64, Uuid)>,
 }
@@ -210,9 +222,47 @@ pub struct StoredObservation {
     pub status: String,
     pub start: i64,
     pub end: Option<i64>,
+    /// The person's calendar day.
+    pub local_date: Option<String>,
     pub value: Option<f64>,
     pub value_text: Option<String>,
     pub unit: Option<String>,
+    pub comparator: Option<String>,
+    pub value_code: Option<String>,
+    pub absent_reason: Option<String>,
+    /// A JSON array of what a panel holds.
+    pub components: Option<String>,
+    pub device_id: Option<Uuid>,
     pub version: i64,
+    /// When this state was written here, microseconds.
+    pub stored_at: i64,
     pub fhir: String,
+}
+
+impl StoredObservation {
+    /// The row that an observation becomes, written at `stored_at`.
+    pub fn of(o: &Observation<'_>, stored_at: i64) -> Self {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Self {
+            id: o.id,
+            subject_id: o.subject_id.to_owned(),
+            data_type: o.data_type.to_owned(),
+            provider: o.provider.to_owned(),
+            status: o.status.as_str().to_owned(),
+            start: o.start,
+            end: o.end,
+            local_date: owned(o.local_date),
+            value: o.value,
+            value_text: owned(o.value_text),
+            unit: owned(o.unit),
+            comparator: owned(o.comparator),
+            value_code: owned(o.value_code),
+            absent_reason: owned(o.absent_reason),
+            components: columns::components(&o.components),
+            device_id: o.device_id,
+            version: o.version,
+            stored_at,
+            fhir: o.fhir.to_owned(),
+        }
+    }
 }

@@ -2,7 +2,6 @@
 
 pub(crate) mod connections;
 mod invitations;
-mod observations;
 mod providers;
 mod subjects;
 mod uploaders;
@@ -34,8 +33,6 @@ pub(crate) fn router() -> Router<Arc<Api>> {
         .route("/v1/subjects/{subject}", delete(subjects::erase))
         .route("/v1/subjects/{subject}/erasure", get(subjects::erasure))
         .route("/v1/subjects/{subject}/consent", get(subjects::consent).put(subjects::agree))
-        .route("/v1/observations", get(observations::range))
-        .route("/v1/observations/latest", get(observations::latest))
 }
 
 /// The description, and a page to browse it.
@@ -68,8 +65,15 @@ pub(crate) fn openapi() -> String {
         subjects::erasure,
         subjects::consent,
         subjects::agree,
-        observations::range,
-        observations::latest,
+        crate::health::range,
+        crate::health::latest,
+        crate::health::export,
+        crate::health::live,
+        crate::fhir::observation_search,
+        crate::fhir::lastn,
+        crate::fhir::device_search,
+        crate::fhir::patient_read,
+        crate::fhir::metadata,
     ),
     components(schemas(ProblemDocument)),
     modifiers(&Bearer),
@@ -108,13 +112,13 @@ pub(crate) struct ExternalIdentity {
     value: String,
 }
 
-/// Ids are bounded words, so that they can stand in keys, paths and headers.
+/// A subject is a FHIR Patient, so its id is one that FHIR takes.
 pub(crate) fn subject_id(text: &str) -> Result<&str, Problem> {
-    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':' | b'@');
-    if (1..=128).contains(&text.len()) && text.bytes().all(good) {
+    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+    if (1..=64).contains(&text.len()) && text.bytes().all(good) {
         Ok(text)
     } else {
-        Err(Problem::parameter("subject", "1 to 128 letters, digits, - . _ : @"))
+        Err(Problem::parameter("subject", "1 to 64 letters, digits, - or ."))
     }
 }
 

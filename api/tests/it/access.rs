@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::world::{AUDIENCE, ISSUER, TOKEN, World};
 
-const LATEST: &str = "/v1/observations/latest?subject=a";
+const LATEST: &str = "/health/observations/latest?subject=a";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_bad_token_is_refused_alike() {
@@ -46,16 +46,17 @@ async fn no_route_of_the_description_answers_without_a_token() {
     let world = World::new().await;
     let description: Value = serde_json::from_str(&headwater_api::openapi()).expect("JSON");
     let mut asked = 0;
-    for (path, methods) in description["paths"].as_object().expect("paths") {
+    for (path, methods) in description["paths"].as_object().expect("paths").iter().filter(|(path, _)| *path != "/fhir/metadata") {
         for method in methods.as_object().expect("methods").keys() {
             let path = path.replace("{id}", &Uuid::nil().to_string()).replace("{subject}", "a");
             let answer = world.ask(&method.to_uppercase(), &path, "", None).await;
             assert_eq!((answer.status, answer.headers["www-authenticate"].as_str()), (401, "Bearer"), "{method} {path}");
-            assert_eq!(answer.headers["content-type"], "application/problem+json", "{method} {path}");
+            let form = if path.starts_with("/fhir/") { "application/fhir+json" } else { "application/problem+json" };
+            assert_eq!(answer.headers["content-type"], form, "{method} {path}");
             asked += 1;
         }
     }
-    assert_eq!(asked, 18);
+    assert_eq!(asked, 24);
     let docs = world.page("/docs/", "").await;
     assert!(docs.status == 200 && docs.text.contains("swagger"), "{}", docs.status);
     assert_eq!(world.page("/openapi.json", "").await.json(), description);
@@ -73,14 +74,14 @@ async fn a_role_may_do_its_own_and_no_more() {
     let invite = json!({ "subject": "a", "provider": "google_health" });
     for (name, token, method, path, body, expected) in [
         ("subject reads own", &subject, "GET", LATEST, None, 200),
-        ("subject reads another's", &subject, "GET", "/v1/observations/latest?subject=b", None, 403),
+        ("subject reads another's", &subject, "GET", "/health/observations/latest?subject=b", None, 403),
         ("subject lists everybody", &subject, "GET", "/v1/connections?subject=b", None, 403),
         ("subject agrees", &subject, "PUT", "/v1/subjects/a/consent", Some(&consent), 200),
         ("subject agrees for another", &subject, "PUT", "/v1/subjects/b/consent", Some(&consent), 403),
         ("subject erases another", &subject, "DELETE", "/v1/subjects/b", None, 403),
         ("subject invites", &subject, "POST", "/v1/invitations", Some(&invite), 403),
         ("clinician reads listed", &clinician, "GET", LATEST, None, 200),
-        ("clinician reads unlisted", &clinician, "GET", "/v1/observations/latest?subject=b", None, 403),
+        ("clinician reads unlisted", &clinician, "GET", "/health/observations/latest?subject=b", None, 403),
         ("clinician invites", &clinician, "POST", "/v1/invitations", Some(&invite), 201),
         ("clinician erases", &clinician, "DELETE", "/v1/subjects/a", None, 403),
         ("operator reads observations", &operator, "GET", LATEST, None, 403),
@@ -144,10 +145,10 @@ async fn bad_input_is_told_with_its_name() {
     let world = World::new().await;
     let mine = world.token("headwater.subject", "a", &[]);
     for (method, path, body, status, part) in [
-        ("GET", "/v1/observations?subject=a&type=weight", None, 400, "type"),
-        ("GET", "/v1/observations?subject=a&type=steps&from=yesterday", None, 400, "from"),
-        ("GET", "/v1/observations?subject=a&type=steps&nonsense=1", None, 400, "nonsense"),
-        ("GET", "/v1/observations/latest?subject=a%20b", None, 400, "subject"),
+        ("GET", "/health/observations?subject=a&type=weight", None, 400, "type"),
+        ("GET", "/health/observations?subject=a&type=steps&from=yesterday", None, 400, "from"),
+        ("GET", "/health/observations?subject=a&type=steps&nonsense=1", None, 400, "nonsense"),
+        ("GET", "/health/observations/latest?subject=a%20b", None, 400, "subject"),
         ("PUT", "/v1/subjects/a/consent", Some(json!({ "granted": true, "data_types": ["x"] })), 400, "data_types"),
         ("PUT", "/v1/subjects/a/consent", Some(json!({ "granted": true, "until": "soon" })), 400, "until"),
         ("PUT", "/v1/subjects/a/consent", Some(json!({ "grunted": true })), 422, "grunted"),

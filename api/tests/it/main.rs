@@ -3,4 +3,5 @@
 mod access;
 mod connect;
 mod mail;
+mod reading;
 mod world;

@@ -108,6 +108,7 @@ impl World {
             settings,
             access: Access { token: Some(TOKEN.into()), verifier: Some(verifier) },
             mailer,
+            feed: None,
         };
         let mut serving = JoinSet::new();
         let router = headwater_api::router(Arc::new(api));

@@ -23,7 +23,7 @@ use crate::log::kafka::{Admin, catalogue};
 use crate::ops::{self, Ready};
 use crate::registry::embedded;
 use crate::supervise::Supervisor;
-use crate::{consent, role, telemetry};
+use crate::{consent, live, role, telemetry};
 
 /// Run everything in this process: embedded broker, registry, store, simulated providers, all roles.
 #[derive(Debug, Args)]
@@ -110,10 +110,11 @@ impl Dev {
         let ready = Ready::default();
         tasks.start("ops", ops::serve_on(at.ops, ops::router(telemetry.metrics.clone(), ready.clone()), stop.clone()));
         let (access, dev_routes) = tokens::issuer(&api, app.config.api.token.clone());
-        role::api(&app, store.clone(), access, at.api, dev_routes, &mut tasks)?;
         role::receive(&app, store.clone(), at.receive, &mut tasks)?;
         role::fetch(&app, store.clone(), &mut tasks).await?;
         let consents = consent::follow(&app, Some(store.clone()), &mut tasks).await?;
+        let feed = live::follow(&app, consents.clone(), &mut tasks).await?;
+        role::api(&app, store.clone(), access, feed, (at.api, dev_routes), &mut tasks)?;
         let normalize = headwater_processors::by_name("normalize").context("normalize is listed")?;
         role::process(&app, normalize, store.clone(), consents.clone(), &mut tasks);
         let settle = Duration::from_secs(app.config.sinks.scylla.erase_settle_seconds);

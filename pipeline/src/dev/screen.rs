@@ -48,7 +48,7 @@ pub fn people(people: &[Connected], api: &str, token: &str, config: &Path) {
     for person in people {
         println!("  {:9} {:14} {:20} {}", person.subject, person.provider, person.zone, person.name);
     }
-    println!("\nThe store:  curl -H 'Authorization: Bearer {token}' '{api}/v1/observations/latest?subject=person-1'");
+    println!("\nThe store:  curl -H 'Authorization: Bearer {token}' '{api}/health/observations/latest?subject=person-1'");
     println!("A person's page, to connect and disconnect in a browser:");
     println!(
         "            curl -X POST -H 'Authorization: Bearer {token}' --json '{{\"subject\": \"person-1\"}}' {api}/v1/account-links"

@@ -42,10 +42,11 @@ pub struct ObservationBody<'a> {
     raw_partition: Option<i32>,
     raw_offset: Option<i64>,
     fhir: Option<&'a str>,
+    stored_at: Option<i64>,
 }
 
 impl<'a> ObservationBody<'a> {
-    pub fn of(o: &Observation<'a>) -> Self {
+    pub fn of(o: &Observation<'a>, at: i64) -> Self {
         Self {
             mapper_version: o.mapper_version,
             version: o.version,
@@ -77,6 +78,7 @@ impl<'a> ObservationBody<'a> {
             raw_partition: Some(o.raw_partition),
             raw_offset: Some(o.raw_offset),
             fhir: Some(o.fhir),
+            stored_at: Some(at),
         }
     }
 
@@ -105,10 +107,17 @@ pub struct StoredBody {
     status: Option<String>,
     provider: Option<String>,
     end_at: Option<i64>,
+    local_date: Option<String>,
     value: Option<f64>,
     value_text: Option<String>,
     unit: Option<String>,
+    comparator: Option<String>,
+    value_code: Option<String>,
+    absent_reason: Option<String>,
+    components: Option<String>,
+    device_id: Option<Uuid>,
     fhir: Option<String>,
+    stored_at: Option<i64>,
 }
 
 impl StoredBody {
@@ -126,10 +135,17 @@ impl StoredBody {
             status: self.status.ok_or_else(unexpected)?,
             start,
             end: self.end_at,
+            local_date: self.local_date,
             value: self.value,
             value_text: self.value_text,
             unit: self.unit,
+            comparator: self.comparator,
+            value_code: self.value_code,
+            absent_reason: self.absent_reason,
+            components: self.components,
+            device_id: self.device_id,
             version: self.version,
+            stored_at: self.stored_at.ok_or_else(unexpected)?,
             fhir: self.fhir.ok_or_else(unexpected)?,
         }))
     }

@@ -286,8 +286,8 @@ impl Store for ScyllaStore {
         progress::put_held(self, id, stream, bucket, blob).await
     }
 
-    async fn write_observations(&self, rows: &[Observation<'_>]) -> Result<()> {
-        observations::write(self, rows).await
+    async fn write_observations(&self, rows: &[Observation<'_>], at: i64) -> Result<()> {
+        observations::write(self, rows, at).await
     }
     async fn write_devices(&self, rows: &[Device<'_>]) -> Result<()> {
         devices::write(self, rows).await
@@ -298,6 +298,10 @@ impl Store for ScyllaStore {
     async fn observations(&self, query: &ObservationQuery) -> Result<ObservationPage> {
         query::page(self, query).await
     }
+    async fn data_types(&self, subject_id: &str) -> Result<Vec<String>> {
+        query::data_types(self, subject_id).await
+    }
+
     async fn latest(&self, subject_id: &str, data_types: &[&str], now: i64, months: u32) -> Result<Vec<StoredObservation>> {
         query::latest(self, subject_id, data_types, now, months).await
     }

@@ -16,13 +16,13 @@ use crate::{Result, month};
 /// A batch of one partition becomes one mutation on the server; larger ones gain nothing and press its memory.
 const BATCH_ROWS: usize = 50;
 const BATCH_BYTES: usize = 100 * 1024;
-/// Months that are remembered as written; then all are forgotten, and written once more.
+/// Months of a type that are remembered as written; then all are forgotten, and written once more.
 const MONTHS: usize = 100_000;
 
-pub async fn write(store: &ScyllaStore, rows: &[Observation<'_>]) -> Result<()> {
-    let partitions = partitions(rows);
+pub async fn write(store: &ScyllaStore, rows: &[Observation<'_>], at: i64) -> Result<()> {
+    let partitions = partitions(rows, at);
     // The month first: a row in a month that nobody finds would be a row nobody reads.
-    write_months(store, partitions.keys().copied()).await?;
+    write_months(store, places(&partitions)).await?;
     let mut batches = Vec::new();
     for (partition, entries) in partitions {
         batches.extend(split(entries).into_iter().map(|entries| write_batch(store, partition, entries).boxed()));
@@ -33,6 +33,9 @@ pub async fn write(store: &ScyllaStore, rows: &[Observation<'_>]) -> Result<()> 
 /// Subject and month.
 type Partition<'a> = (&'a str, i32);
 
+/// Subject, month and data type.
+type Place<'a> = (&'a str, i32, &'a str);
+
 struct Entry<'a> {
     data_type: &'a str,
     start: i64,
@@ -41,41 +44,42 @@ struct Entry<'a> {
     body: ObservationBody<'a>,
 }
 
-/// The months of subjects that were written already, up to a bound.
+/// The months and types of subjects that were written already, up to a bound.
 #[derive(Default)]
 pub struct Months {
-    subjects: HashMap<i32, HashSet<Box<str>>>,
+    subjects: HashMap<i32, HashMap<Box<str>, HashSet<Box<str>>>>,
     count: usize,
 }
 
 impl Months {
-    fn has(&self, (subject, month): Partition<'_>) -> bool {
-        self.subjects.get(&month).is_some_and(|subjects| subjects.contains(subject))
+    fn has(&self, (subject, month, data_type): Place<'_>) -> bool {
+        self.subjects.get(&month).and_then(|types| types.get(data_type)).is_some_and(|subjects| subjects.contains(subject))
     }
 
     pub fn forget(&mut self, subject: &str) {
-        self.count -= self.subjects.values_mut().filter_map(|subjects| subjects.take(subject)).count();
+        let types = self.subjects.values_mut().flat_map(HashMap::values_mut);
+        self.count -= types.filter_map(|subjects| subjects.take(subject)).count();
     }
 
-    fn remember(&mut self, (subject, month): Partition<'_>) {
+    fn remember(&mut self, (subject, month, data_type): Place<'_>) {
         if self.count >= MONTHS {
             *self = Self::default();
         }
-        if self.subjects.entry(month).or_default().insert(subject.into()) {
+        if self.subjects.entry(month).or_default().entry(data_type.into()).or_default().insert(subject.into()) {
             self.count += 1;
         }
     }
 }
 
 /// Rows by partition. An observation that moved leaves a second entry, at its old place.
-fn partitions<'a>(rows: &[Observation<'a>]) -> HashMap<Partition<'a>, Vec<Entry<'a>>> {
+fn partitions<'a>(rows: &[Observation<'a>], at: i64) -> HashMap<Partition<'a>, Vec<Entry<'a>>> {
     let mut partitions: HashMap<Partition<'a>, Vec<Entry<'a>>> = HashMap::new();
     let mut add = |o: &Observation<'a>, start, body| {
         let entry = Entry { data_type: o.data_type, start, id: o.id, version: o.version, body };
         partitions.entry((o.subject_id, month::of(start))).or_default().push(entry);
     };
     for o in rows {
-        add(o, o.start, ObservationBody::of(o));
+        add(o, o.start, ObservationBody::of(o, at));
         if let Some(previous) = o.previous_start.filter(|&previous| previous != o.start) {
             add(o, previous, ObservationBody::moved(o));
         }
@@ -99,20 +103,27 @@ fn split(entries: Vec<Entry<'_>>) -> Vec<Vec<Entry<'_>>> {
     batches
 }
 
-async fn write_months(store: &ScyllaStore, partitions: impl Iterator<Item = Partition<'_>>) -> Result<()> {
-    let missing: Vec<Partition<'_>> = {
+/// Each once.
+fn places<'a>(partitions: &HashMap<Partition<'a>, Vec<Entry<'a>>>) -> HashSet<Place<'a>> {
+    partitions
+        .iter()
+        .flat_map(|(&(subject, month), entries)| entries.iter().map(move |e| (subject, month, e.data_type)))
+        .collect()
+}
+
+async fn write_months(store: &ScyllaStore, places: HashSet<Place<'_>>) -> Result<()> {
+    let missing: Vec<Place<'_>> = {
         let months = store.months.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        partitions.filter(|&partition| !months.has(partition)).collect()
+        places.into_iter().filter(|&place| !months.has(place)).collect()
     };
     if missing.is_empty() {
         return Ok(());
     }
     let statement = &store.statements().await?.put_month;
-    let writes =
-        missing.iter().map(|&partition| async move { store.execute(statement, partition).await.map(drop) }.boxed()).collect();
+    let writes = missing.iter().map(|&place| async move { store.execute(statement, place).await.map(drop) }.boxed()).collect();
     in_flight(writes).await?;
     let mut months = store.months.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    missing.into_iter().for_each(|partition| months.remember(partition));
+    missing.into_iter().for_each(|place| months.remember(place));
     Ok(())
 }
 
@@ -148,10 +159,11 @@ mod tests {
     fn remembered_months_stay_within_their_bound() {
         let mut months = Months::default();
         for i in 0..=MONTHS as i32 {
-            months.remember(("s", i));
-            months.remember(("s", i));
+            months.remember(("s", i, "t"));
+            months.remember(("s", i, "t"));
         }
         assert!(months.count <= MONTHS);
-        assert!(months.has(("s", MONTHS as i32)) && !months.has(("s", 0)) && !months.has(("other", MONTHS as i32)));
+        assert!(months.has(("s", MONTHS as i32, "t")) && !months.has(("s", 0, "t")));
+        assert!(!months.has(("other", MONTHS as i32, "t")) && !months.has(("s", MONTHS as i32, "u")));
     }
 }

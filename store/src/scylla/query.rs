@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::body::StoredBody;
 use super::{ScyllaStore, unexpected};
-use crate::rows::{ObservationPage, ObservationQuery, StoredObservation};
+use crate::rows::{ObservationPage, ObservationQuery, Order, StoredObservation};
 use crate::{Result, columns, month};
 
 /// Rows asked for at once.
@@ -17,13 +17,21 @@ const TYPES: usize = 8;
 
 pub async fn page(store: &ScyllaStore, query: &ObservationQuery) -> Result<ObservationPage> {
     let limit = query.limit.max(1);
-    let after = query.after.filter(|(start, _)| *start < query.to);
-    let newest = after.map_or(query.to.saturating_sub(1), |(start, _)| start);
-    if query.from > newest {
+    let after = query.after.filter(|(start, _)| (query.from..query.to).contains(start));
+    let (mut oldest, mut newest) = (query.from, query.to.saturating_sub(1));
+    match query.order {
+        Order::NewestFirst => newest = query.after.map_or(newest, |(start, _)| newest.min(start)),
+        Order::OldestFirst => oldest = query.after.map_or(oldest, |(start, _)| oldest.max(start)),
+    }
+    if oldest > newest {
         return Ok(ObservationPage { rows: Vec::new(), next: None });
     }
-    let (first, last) = (month::of(query.from), month::of(newest));
-    let months = if first == last { vec![last] } else { months(store, &query.subject_id, first, last).await? };
+    let (first, last) = (month::of(oldest), month::of(newest));
+    let mut months =
+        if first == last { vec![last] } else { of_type(&months(store, &query.subject_id, first, last).await?, &query.data_type) };
+    if query.order == Order::OldestFirst {
+        months.reverse();
+    }
     let mut rows = Vec::new();
     for month in months {
         let part = Part {
@@ -32,7 +40,8 @@ pub async fn page(store: &ScyllaStore, query: &ObservationQuery) -> Result<Obser
             data_type: &query.data_type,
             from: query.from,
             to: query.to,
-            after: after.filter(|_| month == last),
+            after: after.filter(|(start, _)| month == month::of(*start)),
+            order: query.order,
         };
         // One more than asked for, to know whether there is more.
         rows.extend(part.read(store, limit + 1 - rows.len(), |_| true).await?);
@@ -57,7 +66,7 @@ pub async fn latest(
     let months = months(store, subject_id, month::before(this, back), this).await?;
     let mut asked = Vec::with_capacity(data_types.len());
     for data_type in data_types {
-        asked.push(latest_of(store, subject_id, data_type, now, &months).boxed());
+        asked.push(latest_of(store, subject_id, data_type, now, of_type(&months, data_type)).boxed());
     }
     let found: Vec<Option<StoredObservation>> = stream::iter(asked).buffered(TYPES).try_collect().await?;
     Ok(found.into_iter().flatten().collect())
@@ -77,10 +86,18 @@ async fn latest_of(
     subject_id: &str,
     data_type: &str,
     now: i64,
-    months: &[i32],
+    months: Vec<i32>,
 ) -> Result<Option<StoredObservation>> {
-    for &month in months {
-        let part = Part { subject_id, month, data_type, from: i64::MIN, to: now.saturating_add(1), after: None };
+    for month in months {
+        let part = Part {
+            subject_id,
+            month,
+            data_type,
+            from: i64::MIN,
+            to: now.saturating_add(1),
+            after: None,
+            order: Order::NewestFirst,
+        };
         if let Some(row) = part.read(store, 1, |row| row.status != columns::WITHDRAWN).await?.pop() {
             return Ok(Some(row));
         }
@@ -88,10 +105,22 @@ async fn latest_of(
     Ok(None)
 }
 
-/// Months that may have rows, newest first.
-async fn months(store: &ScyllaStore, subject_id: &str, first: i32, last: i32) -> Result<Vec<i32>> {
-    let rows: Vec<(i32,)> = store.all(&store.statements().await?.months, (subject_id, first, last)).await?;
-    Ok(rows.into_iter().map(|(month,)| month).collect())
+/// The types that have rows, or had.
+pub async fn data_types(store: &ScyllaStore, subject_id: &str) -> Result<Vec<String>> {
+    let rows: Vec<(i32, String)> = store.all(&store.statements().await?.all_months, (subject_id,)).await?;
+    let mut types: Vec<String> = rows.into_iter().map(|(_, data_type)| data_type).collect();
+    types.sort_unstable();
+    types.dedup();
+    Ok(types)
+}
+
+/// Months that may have rows, and of which types, newest first.
+async fn months(store: &ScyllaStore, subject_id: &str, first: i32, last: i32) -> Result<Vec<(i32, String)>> {
+    store.all(&store.statements().await?.months, (subject_id, first, last)).await
+}
+
+fn of_type(months: &[(i32, String)], data_type: &str) -> Vec<i32> {
+    months.iter().filter(|(_, found)| found == data_type).map(|(month, _)| *month).collect()
 }
 
 /// A range within one partition.
@@ -103,24 +132,25 @@ struct Part<'a> {
     /// Not included.
     to: i64,
     after: Option<(i64, Uuid)>,
+    order: Order,
 }
 
 impl Part<'_> {
-    /// At most `want` rows that `keep` accepts, newest first.
+    /// At most `want` rows that `keep` accepts, in the order asked for.
     ///
-    /// Rows are in descending start and, within one start, ascending id. CQL cannot ask for "after (start, id)" in such an order, so a
-    /// position is passed in two steps: the rest of its start, then everything below it.
+    /// Rows are in descending start and, within one start, ascending id, or the reverse. CQL cannot ask for "after (start, id)" in such an
+    /// order, so a position is passed in two steps: the rest of its start, then everything beyond it.
     async fn read(
         &self,
         store: &ScyllaStore,
         want: usize,
         keep: impl Fn(&StoredObservation) -> bool,
     ) -> Result<Vec<StoredObservation>> {
-        let (mut after, mut below) = (self.after, self.to);
+        let (mut after, mut left) = (self.after, (self.from, self.to));
         let mut out = Vec::new();
         let mut ask = want.min(CHUNK);
         loop {
-            let rows = self.ask(store, after, below, ask).await?;
+            let rows = self.ask(store, after, left, ask).await?;
             let (got, position) = (rows.len(), rows.last().map(|(start, id, _)| (*start, *id)));
             for (start, id, body) in rows {
                 out.extend(body.observation((self.subject_id, self.data_type, start, id))?.filter(&keep));
@@ -132,11 +162,14 @@ impl Part<'_> {
             if got == ask {
                 after = position;
             } else if let Some((start, _)) = after.take() {
-                below = start;
+                match self.order {
+                    Order::NewestFirst => left.1 = start,
+                    Order::OldestFirst => left.0 = start.saturating_add(1),
+                }
             } else {
                 return Ok(out);
             }
-            if after.is_none() && below <= self.from {
+            if after.is_none() && left.1 <= left.0 {
                 return Ok(out);
             }
             ask = (want - out.len()).clamp(CHUNK_AGAIN, CHUNK);
@@ -147,15 +180,19 @@ impl Part<'_> {
         &self,
         store: &ScyllaStore,
         after: Option<(i64, Uuid)>,
-        below: i64,
+        (from, to): (i64, i64),
         ask: usize,
     ) -> Result<Vec<(i64, Uuid, StoredBody)>> {
         let statements = store.statements().await?;
         // At most CHUNK.
         let ask = ask as i32;
+        let (ties, range) = match self.order {
+            Order::NewestFirst => (&statements.ties, &statements.range),
+            Order::OldestFirst => (&statements.ties_up, &statements.range_up),
+        };
         match after {
-            Some((start, id)) => store.all(&statements.ties, (self.subject_id, self.month, self.data_type, start, id, ask)).await,
-            None => store.all(&statements.range, (self.subject_id, self.month, self.data_type, self.from, below, ask)).await,
+            Some((start, id)) => store.all(ties, (self.subject_id, self.month, self.data_type, start, id, ask)).await,
+            None => store.all(range, (self.subject_id, self.month, self.data_type, from, to, ask)).await,
         }
     }
 }

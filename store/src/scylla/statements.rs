@@ -100,15 +100,19 @@ statements! {
 
     put_observation: Plain "INSERT INTO {ks}.observations (subject_id, month, data_type, start_at, id, body) VALUES (?, ?, ?, ?, ?, ?) \
         USING TIMESTAMP ? AND TTL ?",
-    put_month: Plain "INSERT INTO {ks}.observation_months (subject_id, month) VALUES (?, ?)",
-    months: Plain "SELECT month FROM {ks}.observation_months WHERE subject_id = ? AND month >= ? AND month <= ?",
+    put_month: Plain "INSERT INTO {ks}.observation_months (subject_id, month, data_type) VALUES (?, ?, ?)",
+    months: Plain "SELECT month, data_type FROM {ks}.observation_months WHERE subject_id = ? AND month >= ? AND month <= ?",
     range: Plain "SELECT start_at, id, body FROM {ks}.observations WHERE subject_id = ? AND month = ? AND data_type = ? \
         AND start_at >= ? AND start_at < ? LIMIT ?",
     ties: Plain "SELECT start_at, id, body FROM {ks}.observations WHERE subject_id = ? AND month = ? AND data_type = ? \
         AND start_at = ? AND id > ? LIMIT ?",
+    range_up: Plain "SELECT start_at, id, body FROM {ks}.observations WHERE subject_id = ? AND month = ? AND data_type = ? \
+        AND start_at >= ? AND start_at < ? ORDER BY data_type DESC, start_at ASC, id DESC LIMIT ?",
+    ties_up: Plain "SELECT start_at, id, body FROM {ks}.observations WHERE subject_id = ? AND month = ? AND data_type = ? \
+        AND start_at = ? AND id < ? ORDER BY data_type DESC, start_at ASC, id DESC LIMIT ?",
     scan: Plain "SELECT body.moved_to FROM {ks}.observations",
 
-    all_months: Plain "SELECT month FROM {ks}.observation_months WHERE subject_id = ?",
+    all_months: Plain "SELECT month, data_type FROM {ks}.observation_months WHERE subject_id = ?",
     in_month: Plain "SELECT body.moved_to FROM {ks}.observations WHERE subject_id = ? AND month = ?",
     delete_month: Plain "DELETE FROM {ks}.observations USING TIMESTAMP ? WHERE subject_id = ? AND month = ?",
     delete_months: Plain "DELETE FROM {ks}.observation_months WHERE subject_id = ?",

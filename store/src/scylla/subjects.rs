@@ -96,9 +96,10 @@ async fn read_pending(store: &ScyllaStore, key: &[u8; 32]) -> Result<Option<(Vec
 /// Observations and devices that were removed.
 pub async fn erase(store: &ScyllaStore, subject: &str, at: i64) -> Result<(u64, u64)> {
     let statements = store.statements().await?;
-    let months: Vec<(i32,)> = store.all(&statements.all_months, (subject,)).await?;
+    let mut months: Vec<(i32, String)> = store.all(&statements.all_months, (subject,)).await?;
+    months.dedup_by_key(|(month, _)| *month);
     let mut observations = 0;
-    for (month,) in months {
+    for (month, _) in months {
         // What moved left a mark at its old place, which is no observation.
         let rows: Vec<(Option<i64>,)> = store.all(&statements.in_month, (subject, month)).await?;
         observations += rows.iter().filter(|(moved,)| moved.is_none()).count() as u64;

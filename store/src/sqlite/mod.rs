@@ -238,8 +238,8 @@ impl Store for SqliteStore {
         progress::put_held(&*self.write().await, id, stream, bucket, blob).await
     }
 
-    async fn write_observations(&self, rows: &[Observation<'_>]) -> Result<()> {
-        observations::write(&*self.write().await, rows).await
+    async fn write_observations(&self, rows: &[Observation<'_>], at: i64) -> Result<()> {
+        observations::write(&*self.write().await, rows, at).await
     }
     async fn write_devices(&self, rows: &[Device<'_>]) -> Result<()> {
         observations::write_devices(&*self.write().await, rows).await
@@ -249,6 +249,9 @@ impl Store for SqliteStore {
     }
     async fn observations(&self, query: &ObservationQuery) -> Result<ObservationPage> {
         observations::page(&*self.read().await, query).await
+    }
+    async fn data_types(&self, subject_id: &str) -> Result<Vec<String>> {
+        observations::data_types(&*self.read().await, subject_id).await
     }
     async fn latest(&self, subject_id: &str, data_types: &[&str], now: i64, months: u32) -> Result<Vec<StoredObservation>> {
         observations::latest(&*self.read().await, subject_id, data_types, now, months).await

@@ -11,21 +11,22 @@ use headwater_schemas::observation::Observation;
 use libsql::{Connection as Handle, Row, TransactionBehavior, Value, params};
 
 use super::{all, failed, first, uuid};
-use crate::rows::{ObservationPage, ObservationQuery, StoredDevice, StoredObservation};
+use crate::rows::{ObservationPage, ObservationQuery, Order, StoredDevice, StoredObservation};
 use crate::{Result, columns, month};
 
 const OBSERVATION: &str = "id, record_id, subject_id, connection_id, provider, stream, lane, data_type, code, code_system, category, status, \
     start_at, end_at, utc_offset, offset_origin, local_date, value, value_text, unit, comparator, value_code, absent_reason, components, \
-    device_id, method, source_modified, version, raw_topic, raw_partition, raw_offset, mapper_version, fhir";
+    device_id, method, source_modified, version, raw_topic, raw_partition, raw_offset, mapper_version, fhir, stored_at";
 const DEVICE: &str = "id, subject_id, connection_id, provider, kind, manufacturer, model, firmware, battery, last_sync, version, \
     mapper_version, fhir";
-const STORED: &str = "id, subject_id, data_type, provider, status, start_at, end_at, value, value_text, unit, version, fhir";
+const STORED: &str = "id, subject_id, data_type, provider, status, start_at, end_at, local_date, value, value_text, unit, comparator, \
+    value_code, absent_reason, components, device_id, version, stored_at, fhir";
 
 static PUT_OBSERVATION: LazyLock<String> = LazyLock::new(|| upsert("observations", OBSERVATION));
 static PUT_DEVICE: LazyLock<String> = LazyLock::new(|| upsert("devices", DEVICE));
 
-pub async fn write(handle: &Handle, rows: &[Observation<'_>]) -> Result<()> {
-    batch(handle, &PUT_OBSERVATION, rows.iter().map(observation_values)).await
+pub async fn write(handle: &Handle, rows: &[Observation<'_>], at: i64) -> Result<()> {
+    batch(handle, &PUT_OBSERVATION, rows.iter().map(|row| observation_values(row, at))).await
 }
 
 pub async fn write_devices(handle: &Handle, rows: &[Device<'_>]) -> Result<()> {
@@ -50,11 +51,15 @@ pub async fn devices(handle: &Handle, subject_id: &str) -> Result<Vec<StoredDevi
 
 pub async fn page(handle: &Handle, query: &ObservationQuery) -> Result<ObservationPage> {
     let limit = query.limit.max(1);
-    // Without a position: after the greatest possible start there is everything.
-    let (start, id) = query.after.map_or((i64::MAX, Vec::new()), |(start, id)| (start, id.into_bytes().to_vec()));
+    // Without a position: beyond the last possible start there is everything.
+    let (beyond, before, order, first, least) = match query.order {
+        Order::NewestFirst => ("<", ">", "start_at DESC, id", i64::MAX, vec![]),
+        Order::OldestFirst => (">", "<", "start_at, id DESC", i64::MIN, vec![0xff; 17]),
+    };
+    let (start, id) = query.after.map_or((first, least), |(start, id)| (start, id.into_bytes().to_vec()));
     let sql = format!(
-        "SELECT {STORED} FROM observations WHERE subject_id = ?1 AND data_type = ?2 AND start_at >= ?3 AND start_at < ?4 AND start_at <= ?5
-         AND (start_at < ?5 OR id > ?6) ORDER BY start_at DESC, id LIMIT ?7"
+        "SELECT {STORED} FROM observations WHERE subject_id = ?1 AND data_type = ?2 AND start_at >= ?3 AND start_at < ?4
+         AND start_at {beyond}= ?5 AND (start_at {beyond} ?5 OR id {before} ?6) ORDER BY {order} LIMIT ?7"
     );
     let ask = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
     let values = params![query.subject_id.as_str(), query.data_type.as_str(), query.from, query.to, start, id, ask];
@@ -66,6 +71,16 @@ pub async fn page(handle: &Handle, query: &ObservationQuery) -> Result<Observati
         None
     };
     Ok(ObservationPage { rows, next })
+}
+
+pub async fn data_types(handle: &Handle, subject_id: &str) -> Result<Vec<String>> {
+    // From one type to the next in the index, instead of over all of its rows.
+    let sql = "WITH RECURSIVE types(name) AS (
+         SELECT min(data_type) FROM observations WHERE subject_id = ?1
+         UNION ALL SELECT (SELECT min(data_type) FROM observations WHERE subject_id = ?1 AND data_type > name) FROM types
+         WHERE name IS NOT NULL)
+         SELECT name FROM types WHERE name IS NOT NULL";
+    all(handle, sql, params![subject_id], |row| row.get(0)).await
 }
 
 pub async fn latest(
@@ -116,7 +131,7 @@ fn upsert(table: &str, columns: &str) -> String {
 }
 
 /// In the order of [`OBSERVATION`].
-fn observation_values(o: &Observation<'_>) -> Vec<Value> {
+fn observation_values(o: &Observation<'_>, at: i64) -> Vec<Value> {
     vec![
         blob(&o.id),
         o.record_id.into(),
@@ -151,6 +166,7 @@ fn observation_values(o: &Observation<'_>) -> Vec<Value> {
         o.raw_offset.into(),
         o.mapper_version.into(),
         o.fhir.into(),
+        at.into(),
     ]
 }
 
@@ -187,10 +203,17 @@ fn stored(row: &Row) -> libsql::Result<StoredObservation> {
         status: row.get(4)?,
         start: row.get(5)?,
         end: row.get(6)?,
-        value: row.get(7)?,
-        value_text: row.get(8)?,
-        unit: row.get(9)?,
-        version: row.get(10)?,
-        fhir: row.get(11)?,
+        local_date: row.get(7)?,
+        value: row.get(8)?,
+        value_text: row.get(9)?,
+        unit: row.get(10)?,
+        comparator: row.get(11)?,
+        value_code: row.get(12)?,
+        absent_reason: row.get(13)?,
+        components: row.get(14)?,
+        device_id: row.get::<Option<Vec<u8>>>(15)?.is_some().then(|| uuid(row, 15)).transpose()?,
+        version: row.get(16)?,
+        stored_at: row.get(17)?,
+        fhir: row.get(18)?,
     })
 }

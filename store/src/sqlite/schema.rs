@@ -172,4 +172,7 @@ CREATE TABLE erasures (
     PRIMARY KEY (subject, step)
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+ALTER TABLE observations ADD COLUMN stored_at INTEGER NOT NULL DEFAULT 0;
+",
 ];

@@ -13,7 +13,7 @@ use scylla::client::session_builder::SessionBuilder;
 use scylla::value::CqlValue;
 use uuid::Uuid;
 
-use super::fixtures::{MARCH, connection, fresh, full};
+use super::fixtures::{MARCH, STORED_AT, connection, fresh, full};
 use super::observations::{ORDERS, histories};
 use super::proxy::Proxy;
 use super::tokens::pair;
@@ -132,14 +132,14 @@ async fn every_order_of_versions_leaves_the_same_cell(place: Arc<Place>) {
     for (history, _) in histories("", Uuid::nil()).iter().enumerate() {
         let reference = fresh("reference");
         let newest = &histories(&reference, Uuid::new_v4())[history][2];
-        place.store.write_observations(std::slice::from_ref(newest)).await.unwrap();
+        place.store.write_observations(std::slice::from_ref(newest), STORED_AT).await.unwrap();
         let expected = body(&reference, newest.start).await;
         assert!(matches!(expected.as_slice(), [Some(CqlValue::UserDefinedType { .. })]));
         for order in ORDERS {
             let subject = fresh("subject");
             let versions = &histories(&subject, Uuid::new_v4())[history];
             for i in order {
-                place.store.write_observations(&versions[i..=i]).await.unwrap();
+                place.store.write_observations(&versions[i..=i], STORED_AT).await.unwrap();
             }
             assert_eq!(body(&subject, newest.start).await, expected, "history {history}, order {order:?}");
         }
@@ -149,13 +149,13 @@ async fn every_order_of_versions_leaves_the_same_cell(place: Arc<Place>) {
 async fn a_ttl_is_on_every_observation(place: Arc<Place>) {
     let subject = fresh("subject");
     let cql = "SELECT TTL(body) FROM {ks}.observations WHERE subject_id = ? AND month = 202603";
-    place.store.write_observations(&[full(&subject, Uuid::new_v4(), MARCH)]).await.unwrap();
+    place.store.write_observations(&[full(&subject, Uuid::new_v4(), MARCH)], STORED_AT).await.unwrap();
     assert_eq!(place.column(cql, (&subject,)).await, [None]);
 
     let with_ttl = Settings { ttl_days: Some(30), consistency: Consistency::LocalOne, ..settings(&place.node, &place.keyspace) };
     let store = ScyllaStore::connect(with_ttl, Keyring::ephemeral()).await.unwrap();
     let subject = fresh("subject");
-    store.write_observations(&[full(&subject, Uuid::new_v4(), MARCH)]).await.unwrap();
+    store.write_observations(&[full(&subject, Uuid::new_v4(), MARCH)], STORED_AT).await.unwrap();
     let cells = place.column(cql, (&subject,)).await;
     let [Some(CqlValue::Int(seconds))] = cells.as_slice() else { panic!("no TTL: {cells:?}") };
     let full_term = 30 * 86_400;
@@ -167,10 +167,10 @@ async fn an_old_version_stays_away_from_where_it_moved(place: Arc<Place>) {
     let subject = fresh("subject");
     let id = Uuid::new_v4();
     let [first, moved, last] = histories(&subject, id).swap_remove(4);
-    place.store.write_observations(&[moved, last.clone()]).await.unwrap();
+    place.store.write_observations(&[moved, last.clone()], STORED_AT).await.unwrap();
     let cql = "SELECT body.moved_to FROM {ks}.observations WHERE subject_id = ? AND month = 202603";
     assert_eq!(place.column(cql, (&subject,)).await, [Some(CqlValue::BigInt(last.start))]);
-    place.store.write_observations(&[first]).await.unwrap();
+    place.store.write_observations(&[first], STORED_AT).await.unwrap();
     assert_eq!(super::observations::all(&*place.store, &subject).await, [super::fixtures::stored(&last)]);
 }
 

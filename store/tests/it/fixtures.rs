@@ -3,13 +3,15 @@
 use headwater_schemas::device::Device;
 use headwater_schemas::observation::{Component, Method, Observation, OffsetOrigin, Samples, Status};
 use headwater_schemas::raw::Lane;
-use headwater_store::{Connection, ConnectionState, ObservationQuery, StoredObservation};
+use headwater_store::{Connection, ConnectionState, ObservationQuery, Order, StoredObservation};
 use uuid::Uuid;
 
 pub const SECOND: i64 = 1_000_000;
 pub const HOUR: i64 = 3_600 * SECOND;
 pub const DAY: i64 = 24 * HOUR;
 /// 2026-03-01T00:00Z, the first instant of a month.
+/// When everything was written.
+pub const STORED_AT: i64 = 5;
 pub const MARCH: i64 = 1_772_323_200 * SECOND;
 
 /// A name no other test has.
@@ -90,20 +92,7 @@ pub fn bare(subject_id: &str, id: Uuid, start: i64) -> Observation<'_> {
 
 /// The row that is expected of an observation.
 pub fn stored(o: &Observation<'_>) -> StoredObservation {
-    StoredObservation {
-        id: o.id,
-        subject_id: o.subject_id.to_owned(),
-        data_type: o.data_type.to_owned(),
-        provider: o.provider.to_owned(),
-        status: o.status.as_str().to_owned(),
-        start: o.start,
-        end: o.end,
-        value: o.value,
-        value_text: o.value_text.map(str::to_owned),
-        unit: o.unit.map(str::to_owned),
-        version: o.version,
-        fhir: o.fhir.to_owned(),
-    }
+    StoredObservation::of(o, STORED_AT)
 }
 
 /// All heart rates of a subject.
@@ -114,6 +103,7 @@ pub fn everything(subject_id: &str) -> ObservationQuery {
         from: MARCH - 400 * DAY,
         to: MARCH + 400 * DAY,
         limit: 10_000,
+        order: Order::NewestFirst,
         after: None,
     }
 }

@@ -6,7 +6,7 @@ use headwater_schemas::observation::{Observation, Status};
 use headwater_store::Store;
 use uuid::Uuid;
 
-use super::fixtures::{DAY, MARCH, bare, fresh, full, stored};
+use super::fixtures::{DAY, MARCH, STORED_AT, bare, fresh, full, stored};
 
 const NOW: i64 = MARCH + 10 * DAY;
 
@@ -25,7 +25,7 @@ pub async fn the_latest_of_each_type_is_found_across_empty_months(store: Arc<dyn
         of_type(&subject, "spo2", NOW - 75 * DAY, Status::Preliminary),
         of_type(&subject, "sleep", NOW - DAY, Status::EnteredInError),
     ];
-    store.write_observations(&rows).await.unwrap();
+    store.write_observations(&rows, STORED_AT).await.unwrap();
     let found = store.latest(&subject, &["weight", "sleep", "steps", "spo2", "unheard_of"], NOW, 12).await.unwrap();
     assert_eq!(found, [stored(&rows[2]), stored(&rows[0]), stored(&rows[5])]);
     assert_eq!(store.latest(&fresh("nobody"), &["steps"], NOW, 12).await.unwrap(), []);
@@ -36,7 +36,7 @@ pub async fn withdrawn_rows_are_passed_over_however_many(store: Arc<dyn Store>) 
     let mut rows: Vec<Observation<'_>> =
         (0..80).map(|i| of_type(&subject, "steps", NOW - i / 20, Status::EnteredInError)).collect();
     rows.push(of_type(&subject, "steps", NOW - 5, Status::Final));
-    store.write_observations(&rows).await.unwrap();
+    store.write_observations(&rows, STORED_AT).await.unwrap();
     let found = store.latest(&subject, &["steps"], NOW, 0).await.unwrap();
     assert_eq!(found, [stored(&rows[80])]);
 
@@ -47,7 +47,7 @@ pub async fn withdrawn_rows_are_passed_over_however_many(store: Arc<dyn Store>) 
         version: 2_000,
         ..bare(&subject, rows[80].id, NOW - 5)
     };
-    store.write_observations(&[gone]).await.unwrap();
+    store.write_observations(&[gone], STORED_AT).await.unwrap();
     assert_eq!(store.latest(&subject, &["steps"], NOW, 0).await.unwrap(), []);
 }
 
@@ -59,7 +59,7 @@ pub async fn nothing_is_looked_for_beyond_the_given_months_or_after_now(store: A
         of_type(&subject, "weight", MARCH - 1, Status::Final),
         of_type(&subject, "spo2", NOW + 40 * DAY, Status::Final),
     ];
-    store.write_observations(&rows).await.unwrap();
+    store.write_observations(&rows, STORED_AT).await.unwrap();
     let types = ["steps", "weight", "spo2"];
     assert_eq!(store.latest(&subject, &types, NOW, 0).await.unwrap(), [stored(&rows[1])]);
     assert_eq!(store.latest(&subject, &types, NOW, 1).await.unwrap(), [stored(&rows[1]), stored(&rows[2])]);

@@ -66,6 +66,7 @@ contract! {
     observations::pages_have_no_gaps_or_repeats_across_months_and_ties,
     observations::a_page_passes_over_places_that_observations_left,
     observations::a_range_includes_its_start_and_excludes_its_end,
+    observations::the_types_of_a_subject_are_told_each_once,
     observations::devices_follow_their_versions,
     latest::the_latest_of_each_type_is_found_across_empty_months,
     latest::withdrawn_rows_are_passed_over_however_many,

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use headwater_schemas::device::Device;
 use headwater_schemas::observation::{Observation, Status};
-use headwater_store::{ObservationQuery, Store, StoredObservation};
+use headwater_store::{ObservationQuery, Order, Store, StoredObservation};
 use uuid::Uuid;
 
-use super::fixtures::{DAY, HOUR, MARCH, SECOND, bare, device, everything, fresh, full, stored};
+use super::fixtures::{DAY, HOUR, MARCH, SECOND, STORED_AT, bare, device, everything, fresh, full, stored};
 
 pub async fn an_observation_comes_back_with_all_its_values(store: Arc<dyn Store>) {
     let subject = fresh("subject");
     let rows = [full(&subject, Uuid::new_v4(), MARCH + 1), bare(&subject, Uuid::new_v4(), MARCH)];
-    store.write_observations(&rows).await.unwrap();
+    store.write_observations(&rows, STORED_AT).await.unwrap();
     assert_eq!(all(&*store, &subject).await, [stored(&rows[0]), stored(&rows[1])]);
-    store.write_observations(&[]).await.unwrap();
+    store.write_observations(&[], STORED_AT).await.unwrap();
 }
 
 pub async fn writing_the_same_again_changes_nothing(store: Arc<dyn Store>) {
@@ -25,9 +25,9 @@ pub async fn writing_the_same_again_changes_nothing(store: Arc<dyn Store>) {
     let mut rows = [moved, same];
     rows.sort_by_key(|o| o.id);
     for _ in 0..3 {
-        store.write_observations(&rows).await.unwrap();
+        store.write_observations(&rows, STORED_AT).await.unwrap();
     }
-    store.write_observations(&[rows[0].clone(), rows[0].clone(), rows[1].clone()]).await.unwrap();
+    store.write_observations(&[rows[0].clone(), rows[0].clone(), rows[1].clone()], STORED_AT).await.unwrap();
     assert_eq!(all(&*store, &subject).await, [stored(&rows[0]), stored(&rows[1])]);
 }
 
@@ -84,16 +84,16 @@ pub async fn every_order_of_versions_ends_in_the_newest_row(store: Arc<dyn Store
                 let versions = &histories(&subject, Uuid::new_v4())[history];
                 let arriving = order.map(|i| versions[i].clone());
                 if together {
-                    store.write_observations(&arriving).await.unwrap();
+                    store.write_observations(&arriving, STORED_AT).await.unwrap();
                 } else {
                     for version in &arriving {
-                        store.write_observations(std::slice::from_ref(version)).await.unwrap();
+                        store.write_observations(std::slice::from_ref(version), STORED_AT).await.unwrap();
                     }
                 }
                 let got = all(&*store, &subject).await;
                 assert_eq!(got, [stored(&versions[2])], "history {history}, order {order:?}, together {together}");
                 // A replay of everything, oldest first, changes nothing.
-                store.write_observations(versions).await.unwrap();
+                store.write_observations(versions, STORED_AT).await.unwrap();
                 assert_eq!(all(&*store, &subject).await, got);
             }
         }
@@ -104,10 +104,10 @@ pub async fn an_observation_that_moves_there_and_back_stands_once(store: Arc<dyn
     let subject = fresh("subject");
     let id = Uuid::new_v4();
     let mut last = full(&subject, id, MARCH);
-    store.write_observations(std::slice::from_ref(&last)).await.unwrap();
+    store.write_observations(std::slice::from_ref(&last), STORED_AT).await.unwrap();
     for (step, start) in [MARCH - DAY, MARCH, MARCH + HOUR, MARCH].into_iter().enumerate() {
         let next = Observation { version: last.version + 1, previous_start: Some(last.start), ..full(&subject, id, start) };
-        store.write_observations(std::slice::from_ref(&next)).await.unwrap();
+        store.write_observations(std::slice::from_ref(&next), STORED_AT).await.unwrap();
         assert_eq!(all(&*store, &subject).await, [stored(&next)], "step {step}");
         last = next;
     }
@@ -124,7 +124,7 @@ pub async fn at_one_version_the_newer_mapper_wins_as_a_whole(store: Arc<dyn Stor
             rows.reverse();
         }
         for row in &rows {
-            store.write_observations(std::slice::from_ref(row)).await.unwrap();
+            store.write_observations(std::slice::from_ref(row), STORED_AT).await.unwrap();
         }
         assert_eq!(all(&*store, &subject).await, [stored(&newer)], "newer first: {newer_first}");
     }
@@ -141,7 +141,7 @@ pub async fn a_newer_mapper_of_an_older_version_does_not_win(store: Arc<dyn Stor
             rows.reverse();
         }
         for row in &rows {
-            store.write_observations(std::slice::from_ref(row)).await.unwrap();
+            store.write_observations(std::slice::from_ref(row), STORED_AT).await.unwrap();
         }
         assert_eq!(all(&*store, &subject).await, [stored(&newer)], "older first: {older_first}");
     }
@@ -154,7 +154,7 @@ pub async fn a_large_write_over_subjects_and_months_is_complete(store: Arc<dyn S
     let rows: Vec<Observation<'_>> = (0..1_000_usize)
         .map(|i| Observation { fhir: &long, ..full(&subjects[i % 5], Uuid::new_v4(), MARCH - 45 * DAY + i as i64 * 2 * HOUR) })
         .collect();
-    store.write_observations(&rows).await.unwrap();
+    store.write_observations(&rows, STORED_AT).await.unwrap();
     for subject in &subjects {
         let mut expected: Vec<StoredObservation> = rows.iter().filter(|o| o.subject_id == subject).map(stored).collect();
         expected.reverse();
@@ -170,12 +170,17 @@ pub async fn pages_have_no_gaps_or_repeats_across_months_and_ties(store: Arc<dyn
         [MARCH - 60 * DAY, MARCH - SECOND, MARCH - 1, MARCH - 1, MARCH - 1, MARCH, MARCH, MARCH, MARCH, MARCH + 1, MARCH + DAY];
     let rows: Vec<Observation<'_>> = starts.iter().map(|&start| full(&subject, Uuid::new_v4(), start)).collect();
     let other = Observation { data_type: "steps", ..full(&subject, Uuid::new_v4(), MARCH) };
-    store.write_observations(&rows).await.unwrap();
-    store.write_observations(&[other]).await.unwrap();
+    store.write_observations(&rows, STORED_AT).await.unwrap();
+    store.write_observations(&[other], STORED_AT).await.unwrap();
     let mut expected: Vec<StoredObservation> = rows.iter().map(stored).collect();
     expected.sort_by_key(|o| (std::cmp::Reverse(o.start), o.id));
     for limit in 1..=expected.len() + 1 {
         assert_eq!(paged(&*store, everything(&subject), limit).await, expected, "pages of {limit}");
+    }
+    expected.reverse();
+    for limit in [1, 3, 10, 39, 40, 41] {
+        let query = ObservationQuery { order: Order::OldestFirst, ..everything(&subject) };
+        assert_eq!(paged(&*store, query, limit).await, expected, "pages of {limit}, the oldest first");
     }
 }
 
@@ -184,11 +189,11 @@ pub async fn a_page_passes_over_places_that_observations_left(store: Arc<dyn Sto
     let mut expected = Vec::new();
     for i in 0..40_i64 {
         let first = full(&subject, Uuid::new_v4(), MARCH + i * SECOND);
-        store.write_observations(std::slice::from_ref(&first)).await.unwrap();
+        store.write_observations(std::slice::from_ref(&first), STORED_AT).await.unwrap();
         if i % 4 != 0 {
             let start = MARCH - DAY + i;
             let moved = Observation { start, previous_start: Some(first.start), version: first.version + 1, ..first };
-            store.write_observations(std::slice::from_ref(&moved)).await.unwrap();
+            store.write_observations(std::slice::from_ref(&moved), STORED_AT).await.unwrap();
             expected.push(stored(&moved));
         } else {
             expected.push(stored(&first));
@@ -198,12 +203,17 @@ pub async fn a_page_passes_over_places_that_observations_left(store: Arc<dyn Sto
     for limit in [1, 3, 10, 39, 40, 41] {
         assert_eq!(paged(&*store, everything(&subject), limit).await, expected, "pages of {limit}");
     }
+    expected.reverse();
+    for limit in [1, 3, 10, 39, 40, 41] {
+        let query = ObservationQuery { order: Order::OldestFirst, ..everything(&subject) };
+        assert_eq!(paged(&*store, query, limit).await, expected, "pages of {limit}, the oldest first");
+    }
 }
 
 pub async fn a_range_includes_its_start_and_excludes_its_end(store: Arc<dyn Store>) {
     let subject = fresh("subject");
     let rows: Vec<Observation<'_>> = (-3..=3).map(|i| full(&subject, Uuid::new_v4(), MARCH + i)).collect();
-    store.write_observations(&rows).await.unwrap();
+    store.write_observations(&rows, STORED_AT).await.unwrap();
     for (from, to) in [(-2, 2), (0, 1), (-3, 0), (1, 1), (2, 1), (-100, 100)] {
         let query = ObservationQuery { from: MARCH + from, to: MARCH + to, ..everything(&subject) };
         let got: Vec<i64> = store.observations(&query).await.unwrap().rows.iter().map(|o| o.start - MARCH).collect();
@@ -211,6 +221,16 @@ pub async fn a_range_includes_its_start_and_excludes_its_end(store: Arc<dyn Stor
         assert_eq!(got, expected, "[{from}, {to})");
         assert_eq!(paged(&*store, query, 1).await.len(), expected.len());
     }
+}
+
+pub async fn the_types_of_a_subject_are_told_each_once(store: Arc<dyn Store>) {
+    let subject = fresh("subject");
+    let row =
+        |data_type, month: i32| Observation { data_type, ..full(&subject, Uuid::new_v4(), MARCH + i64::from(month) * 31 * DAY) };
+    let rows = [row("steps", 0), row("steps", 1), row("heart_rate", 1), row("steps", 1), row("weight", -9)];
+    store.write_observations(&rows, STORED_AT).await.unwrap();
+    assert_eq!(store.data_types(&subject).await.unwrap(), ["heart_rate", "steps", "weight"]);
+    assert_eq!(store.data_types(&fresh("nobody")).await.unwrap(), [""; 0]);
 }
 
 pub async fn devices_follow_their_versions(store: Arc<dyn Store>) {

@@ -8,7 +8,7 @@ use headwater_store::{Connection, Cursor, Erased, ErasureStep, Health, Identity,
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::fixtures::{DAY, MARCH, connection, device, everything, fresh, full};
+use super::fixtures::{DAY, MARCH, STORED_AT, connection, device, everything, fresh, full};
 use super::tokens::pair;
 
 fn place(row: &[u8]) -> Place<'_> {
@@ -154,7 +154,7 @@ pub async fn of_an_erased_subject_nothing_is_left_and_nothing_comes_back(store: 
     let sealing = key(&*store, &subject).await;
     for s in [&subject, &other] {
         let rows: Vec<_> = (0..40).map(|n| full(s, Uuid::new_v4(), MARCH + n * 3 * DAY)).collect();
-        store.write_observations(&rows).await.unwrap();
+        store.write_observations(&rows, STORED_AT).await.unwrap();
         store.write_devices(&[device(s, Uuid::new_v4(), 1)]).await.unwrap();
     }
     let step = |step: &str, count| ErasureStep { step: step.into(), at: 9, count, note: Some("note".into()) };

@@ -9,7 +9,7 @@ use headwater_store::{Store, Unavailable};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::fixtures::{MARCH, connection, fresh, full};
+use super::fixtures::{MARCH, STORED_AT, connection, fresh, full};
 use super::observations::{ORDERS, histories};
 use super::tokens::pair;
 
@@ -30,7 +30,7 @@ async fn a_store_in_memory_keeps_what_it_is_given() {
     let store = SqliteStore::open(Path::new(":memory:"), Keyring::ephemeral()).await.unwrap();
     store.migrate().await.unwrap();
     let subject = fresh("subject");
-    store.write_observations(&[full(&subject, Uuid::new_v4(), MARCH)]).await.unwrap();
+    store.write_observations(&[full(&subject, Uuid::new_v4(), MARCH)], STORED_AT).await.unwrap();
     assert_eq!(store.count_observations().await.unwrap(), 1);
 }
 
@@ -129,7 +129,7 @@ async fn two_processes_on_one_file_do_not_lose_each_others_writes() {
                 while store.tokens(id).await.unwrap().is_none_or(|t| t.generation <= round) {
                     tokio::task::yield_now().await;
                 }
-                store.write_observations(&[full(&subject, Uuid::new_v4(), MARCH)]).await.unwrap();
+                store.write_observations(&[full(&subject, Uuid::new_v4(), MARCH)], STORED_AT).await.unwrap();
             }
             won
         });
@@ -155,12 +155,12 @@ async fn every_order_of_versions_leaves_the_same_columns() {
     };
     for (history, _) in histories("", Uuid::nil()).iter().enumerate() {
         let reference = fresh("reference");
-        store.write_observations(&histories(&reference, Uuid::new_v4())[history][2..]).await.unwrap();
+        store.write_observations(&histories(&reference, Uuid::new_v4())[history][2..], STORED_AT).await.unwrap();
         for order in ORDERS {
             let subject = fresh("subject");
             let versions = &histories(&subject, Uuid::new_v4())[history];
             for i in order {
-                store.write_observations(&versions[i..=i]).await.unwrap();
+                store.write_observations(&versions[i..=i], STORED_AT).await.unwrap();
             }
             assert_eq!(columns(&subject).await, columns(&reference).await, "history {history}, order {order:?}");
         }

@@ -11,6 +11,7 @@ use headwater_schemas::reject::code;
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Reject, Topic};
 use headwater_store::{ErasureStep, Store};
+use jiff::Timestamp;
 
 use crate::{Incoming, Sink, Unavailable, Verdict};
 
@@ -29,7 +30,7 @@ impl ScyllaSink {
 
     /// Removes what was written while the erasure went round, and looks that nothing is left.
     async fn sweep(&self, consent: &Consent<'_>) -> Result<(), Unavailable> {
-        let now = jiff::Timestamp::now().as_microsecond();
+        let now = Timestamp::now().as_microsecond();
         let due = consent.at.saturating_add(i64::try_from(self.settle.as_micros()).unwrap_or(i64::MAX));
         if now < due {
             let rest = Duration::from_micros(u64::try_from(due - now).unwrap_or(0));
@@ -99,7 +100,7 @@ impl Sink for ScyllaSink {
                 })
                 .collect();
             if !observations.is_empty() {
-                self.store.write_observations(&observations).await.map_err(unavailable)?;
+                self.store.write_observations(&observations, Timestamp::now().as_microsecond()).await.map_err(unavailable)?;
             }
             if !devices.is_empty() {
                 self.store.write_devices(&devices).await.map_err(unavailable)?;

@@ -377,7 +377,7 @@ async fn no_secret_payload_or_provider_id_is_ever_said() {
         assert!(answer.status().is_client_error(), "{url}: {}", answer.status());
         said.push((format!("answer of {url}"), answer.bytes().await.expect("a body").to_vec()));
     }
-    for path in ["/v1/connections", "/v1/observations?subject=x", "/connect/callback/withings?state=a&code="] {
+    for path in ["/v1/connections", "/health/observations?subject=x", "/connect/callback/withings?state=a&code="] {
         let url = format!("http://{}{path}{}", rig.api, if path.ends_with('=') { WORD } else { "" });
         let answer = http.get(&url).bearer_auth(WORD).send().await.expect("an answer");
         assert!(answer.status().is_client_error(), "{url}: {}", answer.status());

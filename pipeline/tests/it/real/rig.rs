@@ -12,7 +12,7 @@ use headwater::config::Config;
 use headwater_ingest::Accounts;
 use headwater_ingest::account::{Begin, Callback};
 use headwater_simulator::{Control, People, Person, Provider, Settings, Simulator, WebhookTargets};
-use headwater_store::{ObservationQuery, Store, StoredObservation};
+use headwater_store::{ObservationQuery, Order, Store, StoredObservation};
 use rand::Rng as _;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -315,8 +315,15 @@ impl Rig {
 
     /// Rows of one type in a time range, withdrawn ones included.
     pub async fn rows(&self, subject: &str, data_type: &str, from: i64, to: i64) -> Vec<StoredObservation> {
-        let query =
-            ObservationQuery { subject_id: subject.into(), data_type: data_type.into(), from, to, limit: 10_000, after: None };
+        let query = ObservationQuery {
+            subject_id: subject.into(),
+            data_type: data_type.into(),
+            from,
+            to,
+            limit: 10_000,
+            order: Order::NewestFirst,
+            after: None,
+        };
         self.store.observations(&query).await.map(|page| page.rows).unwrap_or_default()
     }
 
