@@ -157,7 +157,7 @@ impl DeviceTemplate {
             device_id_expression: "$.matchedToken.deviceId",
             patient_id_expression: "$.matchedToken.patientId",
             timestamp_expression: "$.matchedToken.measuredAt",
-            correlation_id_expression: "$.matchedToken.id",
+            correlation_id_expression: "$.matchedToken.correlationId",
             values: main.into_iter().chain(parts).collect(),
         }
     }

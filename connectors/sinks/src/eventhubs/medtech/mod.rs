@@ -9,12 +9,14 @@
 //! - A time with an offset is turned to UTC, so ours are UTC at once. An Observation begins and ends at the one time of the message; the end
 //!   of what lasted (`endedAt`) has no place in it.
 //! - Observations are told apart by device, type and time to the second, which five limbs on one scale have in common. Grouped by correlation id
-//!   they are told apart by our record id, and a correction with the same start replaces the value.
+//!   they are told apart by our record id and its start, so that a correction replaces the value. The start is part of it because a group of
+//!   two times has its period stretched over both, and two quantities in one group are an error.
 //! - Both of its ways to find the person need a device id, and a device is of one person. What names no device has the id of its person's
 //!   connection instead, and says so (`deviceIs`).
 //! - A CodeableConcept is a constant of the mapping and not a value, so coded values are said as strings of our own codes.
 //! - It writes every Observation as final, or amended where it changes one. It knows neither withdrawal, other status, comparator, range nor
-//!   reason for a missing value; a series is one message per sample; and a time that moves leaves the old Observation, or stretches it.
+//!   reason for a missing value; a series is one message per sample; and where a time moves, the Observation of the old one stays.
+//! - A required value that is missing is an error, which a service without an error store tries again for ever.
 //!
 //! Nothing false may come of that and nothing may be dropped, so a record that it cannot say whole is sent under a `type` that no mapping
 //! matches, the data type and the reason ([`Unsaid`]), with the FHIR resource and without values of its own. MedTech counts it as a dropped
@@ -60,6 +62,7 @@ pub(super) fn observation(o: &Observation<'_>, out: &mut Vec<u8>) -> Result<(), 
         method: o.method.as_str(),
         provider: o.provider,
         id: o.id,
+        correlation_id: Correlation { id: o.id, start: o.start },
         version: o.version,
         resource: if said { None } else { Some(resource(o.fhir)?) },
     };
@@ -86,6 +89,7 @@ pub(super) fn medication(m: &Medication<'_>, out: &mut Vec<u8>) -> Result<(), Re
         method: m.method.as_str(),
         provider: m.provider,
         id: m.id,
+        correlation_id: Correlation { id: m.id, start: m.start },
         version: m.version,
         resource: Some(resource(m.fhir)?),
     };
@@ -123,6 +127,7 @@ struct Message<'a> {
     method: &'static str,
     provider: &'a str,
     id: Uuid,
+    correlation_id: Correlation,
     version: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource: Option<&'a RawValue>,
@@ -159,6 +164,24 @@ impl fmt::Display for Type<'_> {
 }
 
 impl Serialize for Type<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What becomes one Observation.
+struct Correlation {
+    id: Uuid,
+    start: i64,
+}
+
+impl fmt::Display for Correlation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.id, self.start)
+    }
+}
+
+impl Serialize for Correlation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
