@@ -5,6 +5,8 @@
 //! not offered by all its tiers, so both are off; ids make repeats harmless.
 
 pub mod medtech;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

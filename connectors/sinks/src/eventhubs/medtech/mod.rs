@@ -24,7 +24,7 @@
 
 pub mod mapping;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::fmt;
 

@@ -66,9 +66,41 @@ fn record(measure: &'static Measure) -> Observation<'static> {
     }
 }
 
-fn quantity(measure: &'static Measure, digits: &'static str) -> Observation<'static> {
+pub(crate) fn quantity(measure: &'static Measure, digits: &'static str) -> Observation<'static> {
     let unit = measure.unit.map(|u| u.ucum);
     Observation { value: digits.parse().ok(), value_text: Some(digits), unit, ..record(measure) }
+}
+
+pub(crate) fn dose(status: Status) -> Medication<'static> {
+    Medication {
+        id: Uuid::from_u128(1),
+        record_id: "r",
+        subject_id: "person-1",
+        connection_id: Uuid::from_u128(2),
+        provider: "dexcom",
+        stream: "s",
+        lane: Lane::Live,
+        data_type: INSULIN_BOLUS,
+        status,
+        start: START,
+        end: None,
+        utc_offset: None,
+        offset_origin: OffsetOrigin::None,
+        dose: Some(1.5),
+        dose_text: Some("1.50"),
+        rate: None,
+        rate_text: None,
+        product: None,
+        device_id: None,
+        method: Method::Manual,
+        source_modified: None,
+        version: 7,
+        raw_topic: "t",
+        raw_partition: 0,
+        raw_offset: 0,
+        mapper_version: 1,
+        fhir: r#"{"resourceType":"MedicationAdministration","dosage":{"dose":{"value":1.50}}}"#,
+    }
 }
 
 fn word(measure: &'static Measure, word: &'static str) -> Observation<'static> {
@@ -328,35 +360,6 @@ fn what_cannot_be_said_is_sent_whole_where_no_mapping_looks() {
 
 #[test]
 fn a_dose_is_no_observation() {
-    let dose = |status| Medication {
-        id: Uuid::from_u128(1),
-        record_id: "r",
-        subject_id: "person-1",
-        connection_id: Uuid::from_u128(2),
-        provider: "dexcom",
-        stream: "s",
-        lane: Lane::Live,
-        data_type: INSULIN_BOLUS,
-        status,
-        start: START,
-        end: None,
-        utc_offset: None,
-        offset_origin: OffsetOrigin::None,
-        dose: Some(1.5),
-        dose_text: Some("1.50"),
-        rate: None,
-        rate_text: None,
-        product: None,
-        device_id: None,
-        method: Method::Manual,
-        source_modified: None,
-        version: 7,
-        raw_topic: "t",
-        raw_partition: 0,
-        raw_offset: 0,
-        mapper_version: 1,
-        fhir: r#"{"resourceType":"MedicationAdministration","dosage":{"dose":{"value":1.50}}}"#,
-    };
     for (status, name) in
         [(Status::Final, "insulin-bolus.medication"), (Status::EnteredInError, "insulin-bolus.entered-in-error")]
     {
