@@ -19,7 +19,7 @@
 //! - A required value that is missing is an error, which a service without an error store tries again for ever.
 //!
 //! Nothing false may come of that and nothing may be dropped, so a record that it cannot say whole is sent under a `type` that no mapping
-//! matches, the data type and the reason ([`Unsaid`]), with the FHIR resource and without values of its own. MedTech counts it as a dropped
+//! matches, the data type and the reason (`Unsaid`), with the FHIR resource and without values of its own. MedTech counts it as a dropped
 //! event; whoever keeps the FHIR server reads these from the same hub. Insulin is among them: MedTech writes Observations only.
 
 pub mod mapping;
