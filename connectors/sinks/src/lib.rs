@@ -7,6 +7,7 @@ pub mod eventhubs;
 pub mod hooks;
 pub mod scylla;
 mod sink;
+mod time;
 
 pub use sink::{Incoming, Sink, Unavailable, Verdict};
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use clap::{Args, ValueEnum};
 use headwater_schemas::codes::{self, Measure};
+use headwater_sinks::eventhubs::medtech::mapping;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -27,6 +28,10 @@ pub enum Format {
     Tags,
     /// FHIR R4 ConceptMap from our data types to LOINC
     ConceptMap,
+    /// Device mapping of Azure's MedTech service for `format = "medtech"` of the Event Hubs sink
+    MedtechDevice,
+    /// FHIR destination mapping of Azure's MedTech service, likewise
+    MedtechFhir,
 }
 
 #[derive(Serialize)]
@@ -98,6 +103,8 @@ pub fn text(format: Format) -> anyhow::Result<String> {
         )),
         Format::Tags => json(&system(codes::TAGS, "HeadwaterTags", "Tags of resources", tags())),
         Format::ConceptMap => json(&concept_map()),
+        Format::MedtechDevice => Ok(mapping::device()),
+        Format::MedtechFhir => Ok(mapping::fhir()),
     }
 }
 
@@ -205,6 +212,8 @@ mod tests {
             ("fhir/codesystem-value.json", Format::ValueCodes),
             ("fhir/codesystem-tag.json", Format::Tags),
             ("fhir/conceptmap-loinc.json", Format::ConceptMap),
+            ("medtech/device-mapping.json", Format::MedtechDevice),
+            ("medtech/fhir-mapping.json", Format::MedtechFhir),
         ] {
             let published = std::fs::read_to_string(docs.join(file)).unwrap_or_default();
             assert_eq!(

@@ -4,11 +4,16 @@
 //! sent, and is refused instead of being tried for ever. It closes idle connections after 240 s. Compression and the idempotent producer are
 //! not offered by all its tiers, so both are off; ids make repeats harmless.
 
+pub mod medtech;
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use headwater_schemas::avro::Malformed;
 use headwater_schemas::consent::{Consent, Decision};
 use headwater_schemas::medication::Medication;
 use headwater_schemas::observation::Observation;
@@ -39,6 +44,18 @@ pub enum Format {
     FhirJson,
     /// The record as it stands on our topic: Confluent frame and Avro body.
     Avro,
+    /// A device message for the MedTech service.
+    Medtech,
+}
+
+impl Format {
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::FhirJson => "application/fhir+json",
+            Self::Avro => "avro/binary",
+            Self::Medtech => "application/json",
+        }
+    }
 }
 
 /// `[sinks.eventhubs]`.
@@ -130,19 +147,26 @@ impl EventHubsSink {
     }
 
     /// What is sent of a record: `None` where nothing is, an empty value for a person who was erased. Its key is the subject, so that a
-    /// compacted hub drops all that it holds of the person.
-    fn value<'a>(&self, incoming: &Incoming<'a>) -> Result<Option<&'a [u8]>, Reject> {
+    /// compacted hub drops all that it holds of the person. `scratch` holds what does not stand in the record already.
+    fn value<'a>(&self, incoming: &Incoming<'a>, scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, Reject> {
+        let bad = |e: Malformed| Reject::new(code::BAD_AVRO, e.to_string());
         if incoming.topic == &topics::CONSENT {
-            let consent = Consent::decode(incoming.body).map_err(|e| Reject::new(code::BAD_AVRO, e.to_string()))?;
+            let consent = Consent::decode(incoming.body).map_err(bad)?;
             return Ok((consent.decision == Decision::Erased).then_some(&[]));
         }
+        let dose = incoming.topic == &topics::MEDICATION;
         let value = match self.format {
             Format::Avro => incoming.framed,
-            Format::FhirJson if incoming.topic == &topics::MEDICATION => {
-                Medication::decode(incoming.body).map_err(|e| Reject::new(code::BAD_AVRO, e.to_string()))?.fhir.as_bytes()
-            }
-            Format::FhirJson => {
-                Observation::decode(incoming.body).map_err(|e| Reject::new(code::BAD_AVRO, e.to_string()))?.fhir.as_bytes()
+            Format::FhirJson if dose => Medication::decode(incoming.body).map_err(bad)?.fhir.as_bytes(),
+            Format::FhirJson => Observation::decode(incoming.body).map_err(bad)?.fhir.as_bytes(),
+            Format::Medtech => {
+                scratch.clear();
+                if dose {
+                    medtech::medication(&Medication::decode(incoming.body).map_err(bad)?, scratch)?;
+                } else {
+                    medtech::observation(&Observation::decode(incoming.body).map_err(bad)?, scratch)?;
+                }
+                scratch
             }
         };
         if value.len() + incoming.key.len() > LIMIT {
@@ -152,11 +176,8 @@ impl EventHubsSink {
     }
 
     async fn send(&self, value: &[u8], key: &[u8], passenger: Box<Passenger>) -> Result<(), Unavailable> {
-        let kind = match self.format {
-            Format::FhirJson => "application/fhir+json",
-            Format::Avro => "avro/binary",
-        };
-        let (name, kind) = if value.is_empty() { ("headwater-event", "erased") } else { ("content-type", kind) };
+        let (name, kind) =
+            if value.is_empty() { ("headwater-event", "erased") } else { ("content-type", self.format.content_type()) };
         let headers = OwnedHeaders::new_with_capacity(1).insert(Header { key: name, value: Some(kind) });
         let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(&self.topic, passenger).key(key).headers(headers);
         if !value.is_empty() {
@@ -189,9 +210,9 @@ impl Sink for EventHubsSink {
         Box::pin(async move {
             let flight = Arc::new(Flight { left: AtomicUsize::new(1), failures: Mutex::default(), done: Notify::new() });
             let mut verdicts = Vec::with_capacity(batch.len());
-            let mut stopped = None;
+            let (mut stopped, mut scratch) = (None, Vec::new());
             for (index, incoming) in batch.iter().enumerate() {
-                match self.value(incoming) {
+                match self.value(incoming, &mut scratch) {
                     Err(reject) => verdicts.push(Verdict::Rejected(reject)),
                     Ok(None) => verdicts.push(Verdict::Written),
                     Ok(Some(value)) => {

@@ -1,11 +1,12 @@
 //! One connection event as a webhook: its id and its body. Both come from the record alone, so that every attempt sends the same.
 
 use headwater_schemas::connection::Connection;
-use headwater_schemas::reject::code;
 use headwater_schemas::{Reject, ids};
 use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
+
+use crate::time::time;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Message {
@@ -63,9 +64,4 @@ fn id(event: &Connection<'_>) -> Uuid {
         name.push(0);
     }
     Uuid::new_v5(&ids::NAMESPACE, &name)
-}
-
-fn time(micros: i64, field: &str) -> Result<Timestamp, Reject> {
-    Timestamp::from_microsecond(micros)
-        .map_err(|_| Reject::new(code::BAD_TIME, "expected microseconds since the epoch within the years 1 to 9999").at(field))
 }
