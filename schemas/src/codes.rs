@@ -13,6 +13,9 @@ pub const TAGS: &str = "urn:headwater:codesystem:tag";
 /// Coded values of our own.
 pub const LOCAL_VALUES: &str = "urn:headwater:codesystem:value";
 
+/// Extension of resources that have no `issued`: which of its states a resource is, an instant.
+pub const VERSION_EXTENSION: &str = "urn:headwater:extension:version";
+
 #[derive(Debug, PartialEq, Eq)]
 pub struct Coding {
     pub system: &'static str,

@@ -22,6 +22,11 @@ pub fn device(connection: Uuid, subject: &str, provider_device: &str) -> Uuid {
     of(&["device", connection.hyphenated().encode_lower(&mut text), subject, provider_device])
 }
 
+/// Whether FHIR takes this as an id: a subject is a Patient there.
+pub fn is_fhir(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
+}
+
 /// UUIDv5 over the parts, each ended by a zero byte so that no two lists of parts read the same.
 fn of(parts: &[&str]) -> Uuid {
     let mut stack = [0u8; 256];

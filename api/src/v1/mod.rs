@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{delete, get, post};
+use headwater_schemas::ids;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
@@ -114,12 +115,7 @@ pub(crate) struct ExternalIdentity {
 
 /// A subject is a FHIR Patient, so its id is one that FHIR takes.
 pub(crate) fn subject_id(text: &str) -> Result<&str, Problem> {
-    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
-    if (1..=64).contains(&text.len()) && text.bytes().all(good) {
-        Ok(text)
-    } else {
-        Err(Problem::parameter("subject", "1 to 64 letters, digits, - or ."))
-    }
+    if ids::is_fhir(text) { Ok(text) } else { Err(Problem::parameter("subject", "1 to 64 letters, digits, - or .")) }
 }
 
 /// RFC 3339.

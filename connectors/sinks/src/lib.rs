@@ -4,7 +4,9 @@
 //! happens to a refused record and never touches an offset: that is the loop's.
 
 pub mod eventhubs;
+pub mod fhir;
 pub mod hooks;
+mod http;
 pub mod scylla;
 mod sink;
 mod time;
@@ -12,4 +14,4 @@ mod time;
 pub use sink::{Incoming, Sink, Unavailable, Verdict};
 
 /// Names of all sinks: subcommand argument, consumer group and dead-letter topic.
-pub static ALL: &[&str] = &[scylla::NAME, eventhubs::NAME, hooks::NAME];
+pub static ALL: &[&str] = &[scylla::NAME, eventhubs::NAME, fhir::NAME, hooks::NAME];

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use headwater_schemas::consent::Consent;
 use headwater_schemas::{Position, Reject, Topic};
+use jiff::Timestamp;
 
 /// One record to write.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +33,18 @@ pub enum Verdict {
 pub struct Unavailable {
     pub why: String,
     pub retry_after: Option<Duration>,
+}
+
+/// Refuses to go on until `settle` has passed since an erasure: by then whoever was writing of the person has heard of it, and what is swept
+/// stays away.
+pub(crate) fn settled(consent: &Consent<'_>, settle: Duration) -> Result<(), Unavailable> {
+    let now = Timestamp::now().as_microsecond();
+    let due = consent.at.saturating_add(i64::try_from(settle.as_micros()).unwrap_or(i64::MAX));
+    if now >= due {
+        return Ok(());
+    }
+    let rest = Duration::from_micros(u64::try_from(due - now).unwrap_or(0));
+    Err(Unavailable { why: "an erasure settles".into(), retry_after: Some(rest + Duration::from_millis(10)) })
 }
 
 /// An idempotent batch writer.

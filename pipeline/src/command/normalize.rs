@@ -57,9 +57,8 @@ impl Normalize {
         if let Some(zone) = &self.time_zone {
             headwater_sources::time::zone(zone).map_err(|e| anyhow::anyhow!("--time-zone {zone:?}: {}", e.detail))?;
         }
-        let id = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
         anyhow::ensure!(
-            (1..=64).contains(&self.subject.len()) && self.subject.bytes().all(id),
+            ids::is_fhir(&self.subject),
             "--subject {:?}: expected 1 to 64 letters, digits, - and .",
             self.subject
         );

@@ -26,13 +26,14 @@ use headwater_schemas::reject::code;
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Reject, Topic};
 use jiff::Timestamp;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+use crate::http::{no_answer, pause};
 use crate::{Incoming, Sink, Unavailable, Verdict};
 use message::Message;
 pub use settings::{DEFAULT_EVENTS, Event, Settings, SettingsError};
@@ -51,10 +52,6 @@ const AT_ONCE: usize = 8;
 
 /// What is read of an answer. Enough for its connection to be used again; what it says is never looked at.
 const ANSWER_LIMIT: usize = 4096;
-
-/// Limits of what a receiver may ask for. Below the least, asking at once for ever would be obeyed.
-const LEAST_PAUSE: Duration = Duration::from_secs(1);
-const MOST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Verdicts kept for batches that come again. More than all partitions' batches together; past it some receivers hear twice.
 const MEMORY: usize = 10_000;
@@ -240,17 +237,6 @@ fn refused(status: StatusCode) -> bool {
         && !matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// `Retry-After` in seconds. Its other form, a date, is left to the loop's own patience.
-fn pause(answer: &Response) -> Option<Duration> {
-    let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if seconds.is_empty() || !seconds.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    // More digits than fit are a long time, too.
-    let asked = seconds.parse().map_or(MOST_PAUSE, Duration::from_secs);
-    Some(asked.clamp(LEAST_PAUSE, MOST_PAUSE))
-}
-
 /// The status is the answer; whether its body arrives changes nothing.
 async fn drain(answer: &mut Response) {
     let mut read = 0;
@@ -259,16 +245,5 @@ async fn drain(answer: &mut Response) {
         if read >= ANSWER_LIMIT {
             return;
         }
-    }
-}
-
-/// From a closed set: an error's own text may hold the address with its parameters.
-fn no_answer(error: &reqwest::Error) -> &'static str {
-    if error.is_timeout() {
-        "the receiver did not answer in time"
-    } else if error.is_connect() {
-        "no connection to the receiver"
-    } else {
-        "the receiver broke off"
     }
 }

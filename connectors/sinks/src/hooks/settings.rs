@@ -1,12 +1,13 @@
 //! What is configured, and what of it is refused.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use headwater_schemas::connection::State;
 use reqwest::Url;
 use secrecy::SecretString;
 use serde::Deserialize;
+
+use crate::http::{self, AddressError};
 
 /// `[sinks.hooks]`.
 #[derive(Clone, Deserialize)]
@@ -42,12 +43,8 @@ impl TryFrom<String> for Event {
 /// Why the sink cannot start. Holds neither the address nor a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    #[error("sinks.hooks.url: expected an absolute https address: {0}")]
-    Address(String),
-    #[error("sinks.hooks.url: expected https, plain http goes to loopback addresses only")]
-    Plain,
-    #[error("sinks.hooks.url: expected no user name or password in the address")]
-    Credentials,
+    #[error("sinks.hooks.url: {0}")]
+    Address(#[from] AddressError),
     #[error("sinks.hooks.secret: expected at least one secret")]
     NoSecret,
     #[error("sinks.hooks.secret: expected whsec_ and 24 to 64 bytes in base64 as secret {place} of the list")]
@@ -60,19 +57,7 @@ pub enum SettingsError {
 
 impl Settings {
     pub(super) fn address(&self) -> Result<Url, SettingsError> {
-        let url = Url::parse(&self.url).map_err(|e| SettingsError::Address(e.to_string()))?;
-        let allowed = match url.scheme() {
-            "https" => true,
-            "http" => url.host_str().is_some_and(loopback),
-            _ => false,
-        };
-        if !allowed {
-            return Err(SettingsError::Plain);
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(SettingsError::Credentials);
-        }
-        Ok(url)
+        Ok(http::address(&self.url)?)
     }
 
     pub(super) fn states(&self) -> Result<Vec<State>, SettingsError> {
@@ -82,12 +67,6 @@ impl Settings {
             Some(events) => Ok(events.iter().map(|event| event.0).collect()),
         }
     }
-}
-
-/// `host` as an address' text has it: IPv6 in brackets.
-fn loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 impl fmt::Debug for Settings {

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::http::AddressError;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const AT: i64 = 1_767_225_600_000_000;
@@ -398,10 +399,13 @@ fn plain_http_is_refused_except_on_loopback() {
         "http://127.0.0.1.example.org/",
         "ftp://[::1]/",
     ] {
-        assert!(matches!(HooksSink::new(&settings(url)), Err(SettingsError::Plain)), "{url}");
+        assert!(matches!(HooksSink::new(&settings(url)), Err(SettingsError::Address(AddressError::Plain))), "{url}");
     }
-    assert!(matches!(HooksSink::new(&settings("example.org/in")), Err(SettingsError::Address(_))));
-    assert!(matches!(HooksSink::new(&settings("https://me:pw@example.org/in")), Err(SettingsError::Credentials)));
+    assert!(matches!(HooksSink::new(&settings("example.org/in")), Err(SettingsError::Address(AddressError::Address(_)))));
+    assert!(matches!(
+        HooksSink::new(&settings("https://me:pw@example.org/in")),
+        Err(SettingsError::Address(AddressError::Credentials))
+    ));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use headwater_schemas::{Reject, Topic};
 use headwater_store::{ErasureStep, Store};
 use jiff::Timestamp;
 
+use crate::sink::settled;
 use crate::{Incoming, Sink, Unavailable, Verdict};
 
 pub const NAME: &str = "scylla";
@@ -30,12 +31,8 @@ impl ScyllaSink {
 
     /// Removes what was written while the erasure went round, and looks that nothing is left.
     async fn sweep(&self, consent: &Consent<'_>) -> Result<(), Unavailable> {
+        settled(consent, self.settle)?;
         let now = Timestamp::now().as_microsecond();
-        let due = consent.at.saturating_add(i64::try_from(self.settle.as_micros()).unwrap_or(i64::MAX));
-        if now < due {
-            let rest = Duration::from_micros(u64::try_from(due - now).unwrap_or(0));
-            return Err(Unavailable { why: "an erasure settles".into(), retry_after: Some(rest + Duration::from_millis(10)) });
-        }
         let swept = self.store.erase_subject(consent.subject_id, now).await.map_err(unavailable)?;
         let left = self.store.erase_subject(consent.subject_id, now).await.map_err(unavailable)?;
         let (swept, left) = (swept.observations + swept.devices, left.observations + left.devices + left.keys);
