@@ -57,3 +57,8 @@ require_java_and_maven() {
   fi
   [ $missing = 0 ] || exit 3
 }
+
+# For programs that are started from their source.
+require_compiler() {
+  "$java" --list-modules | grep -q '^jdk\.compiler@' || { say "java is a runtime only, expected a JDK (Debian: openjdk-17-jdk-headless)"; exit 3; }
+}

@@ -76,7 +76,7 @@ resources_of_snapshots() {
 fetch_validator() {
   # shellcheck disable=SC2034  # the name that the download's messages begin with
   server=validator worker=''
-  "$java" --list-modules | grep -q '^jdk\.compiler@' || { say "java is a runtime only, expected a JDK (Debian: openjdk-17-jdk-headless)"; exit 3; }
+  require_compiler
   trap '[ -z "$worker" ] || kill "$worker" 2>/dev/null; exit 130' INT TERM
   fetch_jars "hapi-validator-$hapi_version" ca.uhn.hapi.fhir:hapi-fhir-{validation,structures-r4,validation-resources-r4,caching-caffeine}:"$hapi_version" \
     org.slf4j:slf4j-nop:2.0.16

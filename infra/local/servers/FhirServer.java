@@ -1,0 +1,195 @@
+import ca.uhn.fhir.batch2.jobs.config.Batch2JobsConfig;
+import ca.uhn.fhir.context.FhirContext;
+import ca.uhn.fhir.context.support.IValidationSupport;
+import ca.uhn.fhir.jpa.api.config.JpaStorageSettings;
+import ca.uhn.fhir.jpa.api.config.ThreadPoolFactoryConfig;
+import ca.uhn.fhir.jpa.api.dao.IFhirSystemDao;
+import ca.uhn.fhir.jpa.batch2.JpaBatch2Config;
+import ca.uhn.fhir.jpa.binary.api.IBinaryStorageSvc;
+import ca.uhn.fhir.jpa.binary.svc.NullBinaryStorageSvcImpl;
+import ca.uhn.fhir.jpa.config.HapiJpaConfig;
+import ca.uhn.fhir.jpa.config.r4.JpaR4Config;
+import ca.uhn.fhir.jpa.config.util.HapiEntityManagerFactoryUtil;
+import ca.uhn.fhir.jpa.model.config.PartitionSettings;
+import ca.uhn.fhir.jpa.model.config.SubscriptionSettings;
+import ca.uhn.fhir.jpa.model.dialect.HapiFhirH2Dialect;
+import ca.uhn.fhir.jpa.provider.JpaCapabilityStatementProvider;
+import ca.uhn.fhir.jpa.search.DatabaseBackedPagingProvider;
+import ca.uhn.fhir.jpa.subscription.channel.config.SubscriptionChannelConfig;
+import ca.uhn.fhir.rest.api.EncodingEnum;
+import ca.uhn.fhir.rest.server.RestfulServer;
+import ca.uhn.fhir.rest.server.interceptor.RequestValidatingInterceptor;
+import ca.uhn.fhir.rest.server.provider.ResourceProviderFactory;
+import ca.uhn.fhir.rest.server.util.ISearchParamRegistry;
+import ca.uhn.fhir.validation.ResultSeverityEnum;
+import jakarta.persistence.EntityManagerFactory;
+import jakarta.servlet.DispatcherType;
+import jakarta.servlet.FilterChain;
+import jakarta.servlet.ServletException;
+import jakarta.servlet.http.HttpFilter;
+import jakarta.servlet.http.HttpServletRequest;
+import jakarta.servlet.http.HttpServletResponse;
+import java.io.IOException;
+import java.util.EnumSet;
+import java.util.Map;
+import javax.sql.DataSource;
+import org.eclipse.jetty.ee10.servlet.FilterHolder;
+import org.eclipse.jetty.ee10.servlet.ServletContextHandler;
+import org.eclipse.jetty.ee10.servlet.ServletHolder;
+import org.eclipse.jetty.server.Server;
+import org.eclipse.jetty.server.ServerConnector;
+import org.h2.jdbcx.JdbcConnectionPool;
+import org.hl7.fhir.common.hapi.validation.validator.FhirInstanceValidator;
+import org.springframework.beans.factory.config.ConfigurableListableBeanFactory;
+import org.springframework.context.annotation.AnnotationConfigApplicationContext;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+import org.springframework.context.annotation.Import;
+import org.springframework.orm.jpa.JpaTransactionManager;
+import org.springframework.orm.jpa.LocalContainerEntityManagerFactoryBean;
+
+/**
+ * A FHIR R4 server of HAPI's parts, under /fhir on the loopback interface: {@code FhirServer.java PORT DATABASE-FILE VALIDATE(0|1)}, and
+ * a token in the environment as FHIR_BEARER. Started by {@code infra/local/up fhir}.
+ */
+public class FhirServer {
+
+  public static void main(String[] args) throws Exception {
+    var beans = new AnnotationConfigApplicationContext();
+    beans.registerBean(DataSource.class, () -> database(args[1]), bean -> bean.setDestroyMethodName("dispose"));
+    beans.register(Storage.class);
+    beans.refresh();
+
+    var fhir = rest(beans);
+    if (args[2].equals("1")) fhir.registerInterceptor(validation(beans.getBean(IValidationSupport.class)));
+    var http = http(Integer.parseInt(args[0]), fhir, System.getenv("FHIR_BEARER"));
+    http.start();
+    // In this order: what is being answered still needs the database.
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+      try {
+        http.stop();
+      } catch (Exception e) {
+        e.printStackTrace();
+      }
+      beans.close();
+    }));
+  }
+
+  /** Written at each commit: by default H2 waits half a second, and what was answered before a SIGKILL would be gone. */
+  private static JdbcConnectionPool database(String file) {
+    var pool = JdbcConnectionPool.create("jdbc:h2:file:" + file + ";WRITE_DELAY=0;DB_CLOSE_ON_EXIT=FALSE", "sa", "");
+    pool.setMaxConnections(40);
+    return pool;
+  }
+
+  private static RestfulServer rest(AnnotationConfigApplicationContext beans) {
+    var fhir = new RestfulServer(beans.getBean(FhirContext.class));
+    fhir.registerProviders(beans.getBean("myResourceProvidersR4", ResourceProviderFactory.class).createProviders());
+    fhir.registerProvider(beans.getBean("mySystemProviderR4"));
+    fhir.setPagingProvider(beans.getBean(DatabaseBackedPagingProvider.class));
+    fhir.setDefaultResponseEncoding(EncodingEnum.JSON);
+    fhir.setServerConformanceProvider(new JpaCapabilityStatementProvider(fhir, beans.getBean(IFhirSystemDao.class),
+        beans.getBean(JpaStorageSettings.class), beans.getBean(ISearchParamRegistry.class), beans.getBean(IValidationSupport.class)));
+    return fhir;
+  }
+
+  /** Refuses the whole request, a bundle too, when anything in it breaks R4 or a profile it declares. */
+  private static RequestValidatingInterceptor validation(IValidationSupport profiles) {
+    var validation = new RequestValidatingInterceptor();
+    validation.addValidatorModule(new FhirInstanceValidator(profiles));
+    validation.setFailOnSeverity(ResultSeverityEnum.ERROR);
+    return validation;
+  }
+
+  private static Server http(int port, RestfulServer fhir, String token) {
+    var handler = new ServletContextHandler();
+    handler.addServlet(new ServletHolder(fhir), "/fhir/*");
+    if (token != null && !token.isEmpty()) {
+      handler.addFilter(new FilterHolder(new Bearer(token)), "/*", EnumSet.of(DispatcherType.REQUEST));
+    }
+    var server = new Server();
+    var connector = new ServerConnector(server);
+    connector.setHost("127.0.0.1");
+    connector.setPort(port);
+    server.addConnector(connector);
+    server.setHandler(handler);
+    return server;
+  }
+
+  /** What a server can do is told to everybody; all else to who has the token. */
+  private static final class Bearer extends HttpFilter {
+    private final String expected;
+
+    Bearer(String token) {
+      expected = "Bearer " + token;
+    }
+
+    @Override
+    protected void doFilter(HttpServletRequest request, HttpServletResponse response, FilterChain next) throws IOException, ServletException {
+      boolean open = request.getMethod().equals("GET") && request.getRequestURI().equals("/fhir/metadata");
+      if (open || expected.equals(request.getHeader("Authorization"))) {
+        next.doFilter(request, response);
+        return;
+      }
+      response.setStatus(HttpServletResponse.SC_UNAUTHORIZED);
+      response.setHeader("WWW-Authenticate", "Bearer");
+      response.setContentType("application/fhir+json;charset=UTF-8");
+      response.getWriter().write("{\"resourceType\":\"OperationOutcome\",\"issue\":[{\"severity\":\"error\",\"code\":\"login\","
+          + "\"diagnostics\":\"no valid token, expected Authorization: Bearer and the token\"}]}");
+    }
+  }
+
+  /** Batch jobs and channels are wanted by the storage itself and idle here; subscriptions are not set up. */
+  @Configuration(proxyBeanMethods = false)
+  @Import({JpaR4Config.class, HapiJpaConfig.class, JpaBatch2Config.class, Batch2JobsConfig.class, SubscriptionChannelConfig.class,
+      ThreadPoolFactoryConfig.class})
+  static class Storage {
+
+    @Bean
+    JpaStorageSettings storageSettings() {
+      var settings = new JpaStorageSettings();
+      settings.setResourceClientIdStrategy(JpaStorageSettings.ClientIdStrategyEnum.ANY);   // by default an id of digits only is refused
+      settings.setEnforceReferentialIntegrityOnWrite(true);
+      settings.setAutoCreatePlaceholderReferenceTargets(false);
+      settings.setReuseCachedSearchResultsForMillis(null);   // by default a search repeated within a minute does not see what came since
+      settings.setHibernateSearchIndexFullText(false);
+      settings.setSchedulingDisabled(true);   // clean-up and reindexing, which compete with a load
+      return settings;
+    }
+
+    @Bean
+    SubscriptionSettings subscriptionSettings() {
+      return new SubscriptionSettings();
+    }
+
+    @Bean
+    PartitionSettings partitionSettings() {
+      return new PartitionSettings();
+    }
+
+    @Bean
+    IBinaryStorageSvc binaryStorage() {
+      return new NullBinaryStorageSvcImpl();
+    }
+
+    @Bean
+    LocalContainerEntityManagerFactoryBean entityManagerFactory(
+        ConfigurableListableBeanFactory beans, FhirContext context, JpaStorageSettings settings, DataSource database) {
+      var factory = HapiEntityManagerFactoryUtil.newEntityManagerFactory(beans, context, settings);
+      factory.setPersistenceUnitName("fhir");
+      factory.setDataSource(database);
+      factory.setJpaPropertyMap(Map.of(
+          "hibernate.dialect", HapiFhirH2Dialect.class.getName(),
+          "hibernate.hbm2ddl.auto", "update",
+          "hibernate.jdbc.batch_size", "50",
+          "hibernate.order_inserts", "true",
+          "hibernate.search.enabled", "false"));
+      return factory;
+    }
+
+    @Bean
+    JpaTransactionManager transactionManager(EntityManagerFactory factory) {
+      return new JpaTransactionManager(factory);
+    }
+  }
+}
