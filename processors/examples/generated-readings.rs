@@ -7,27 +7,25 @@ mod generated;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use generated::{Census, SEED, case, runner};
+use generated::{Census, SEED, draw};
 use headwater_schemas::device::Device;
 use headwater_schemas::medication::Medication;
 use headwater_schemas::observation::Observation;
 use headwater_schemas::topics::{self, Subject as _};
-use proptest::strategy::{Strategy as _, ValueTree as _};
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1).map(|a| a.parse::<u64>());
-    let (Some(Ok(count)), seed, None) = (arguments.next(), arguments.next().unwrap_or(Ok(SEED)), arguments.next()) else {
-        eprintln!("generated-readings: expected N [SEED], both whole numbers");
-        return ExitCode::from(2);
+    let arguments: Result<Vec<u64>, _> = std::env::args().skip(1).map(|a| a.parse()).collect();
+    let (count, seed) = match arguments.as_deref() {
+        Ok([count]) => (*count, SEED),
+        Ok([count, seed]) => (*count, *seed),
+        _ => {
+            eprintln!("generated-readings: expected N [SEED], both whole numbers");
+            return ExitCode::from(2);
+        }
     };
-    let Ok(seed) = seed else {
-        eprintln!("generated-readings: expected N [SEED], both whole numbers");
-        return ExitCode::from(2);
-    };
-    let (mut runner, strategy, mut census) = (runner(seed, 1), case(), Census::new());
+    let mut census = Census::new();
     let mut lines = std::io::BufWriter::new(std::io::stdout().lock());
-    for _ in 0..count {
-        let case = strategy.new_tree(&mut runner).expect("no strategy of ours refuses what it drew").current();
+    for case in draw(seed).take(usize::try_from(count).unwrap_or(usize::MAX)) {
         census.count(&case);
         let out = case.run();
         for record in out.records() {

@@ -90,6 +90,20 @@ pub fn records(raw: &Raw<'_>, said: &Normalized<'_>, terms: Option<&Terms>, posi
     withheld
 }
 
+static NOTHING: Value<'static> = Value::Absent(Absent::Unknown);
+
+/// A value as it can be told: a blank word says nothing, and FHIR has no empty strings.
+fn told<'v>(value: &'v Value<'_>) -> &'v Value<'v> {
+    match value {
+        Value::Text(text) if blank(text) => &NOTHING,
+        value => value,
+    }
+}
+
+fn blank(text: &str) -> bool {
+    text.trim().is_empty()
+}
+
 /// Which observation a reading is, and which of its states.
 pub(crate) struct Identity {
     id: Uuid,

@@ -9,12 +9,15 @@ pub struct Census(BTreeMap<String, usize>);
 impl Census {
     /// Everything that must occur, at nought.
     pub fn new() -> Self {
-        let measures = codes::ALL.iter().map(|m| m.slug).chain(codes::MEDICATIONS.iter().copied()).map(|slug| format!("measure {slug}"));
+        let measures =
+            codes::ALL.iter().map(|m| m.slug).chain(codes::MEDICATIONS.iter().copied()).map(|slug| format!("measure {slug}"));
         let concepts = codes::CONCEPTS.iter().map(|concept| format!("code {}", concept.code));
-        let forms = ["Quantity", "Limit", "Range", "Code", "Text", "Samples", "Absent", "Panel"].map(|form| format!("value {form}"));
+        let forms =
+            ["Quantity", "Limit", "Range", "Code", "Text", "Samples", "Absent", "Panel"].map(|form| format!("value {form}"));
         let absent = ["Unknown", "Error", "NotPerformed"].map(|reason| format!("absent {reason}"));
         let status = ["preliminary", "final", "amended", "entered-in-error", "unknown"].map(|status| format!("status {status}"));
-        let kinds = ["Observation", "MedicationAdministration", "Device", "withdrawal", "correction"].map(|kind| format!("kind {kind}"));
+        let kinds =
+            ["Observation", "MedicationAdministration", "Device", "withdrawal", "correction"].map(|kind| format!("kind {kind}"));
         let all = measures.chain(concepts).chain(forms).chain(absent).chain(status).chain(kinds);
         Self(all.map(|what| (what, 0)).collect())
     }
@@ -43,10 +46,6 @@ impl Census {
     /// What was expected and never came.
     pub fn missing(&self) -> Vec<&str> {
         self.0.iter().filter(|(_, count)| **count == 0).map(|(what, _)| what.as_str()).collect()
-    }
-
-    pub fn of(&self, what: &str) -> usize {
-        self.0.get(what).copied().unwrap_or(0)
     }
 
     fn value(&mut self, value: &Value<'_>) {

@@ -15,6 +15,7 @@ use headwater_schemas::{Outbox, Position, ids};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use uuid::Uuid;
 
@@ -52,7 +53,8 @@ impl Case {
     pub fn run(&self) -> Outbox {
         let body = if let Said::Gone(row) = &self.said { serde_json::to_vec(&[row]).expect("plain data") } else { Vec::new() };
         let raw = self.raw(&body);
-        let position = if self.logged { Position { topic: "headwater.raw.a.v1", partition: 3, offset: 42 } } else { Position::NONE };
+        let position =
+            if self.logged { Position { topic: "headwater.raw.a.v1", partition: 3, offset: 42 } } else { Position::NONE };
         let mut out = Outbox::default();
         let mut said = Normalized::default();
         match &self.said {
@@ -111,6 +113,12 @@ pub fn runner(seed: u64, cases: u32) -> TestRunner {
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
+/// Cases without end, the same for the same seed.
+pub fn draw(seed: u64) -> impl Iterator<Item = Case> {
+    let (strategy, mut runner) = (case(), runner(seed, 1));
+    std::iter::repeat_with(move || strategy.new_tree(&mut runner).expect("no strategy here refuses what it drew").current())
+}
+
 pub fn case() -> impl Strategy<Value = Case> {
     let said = prop_oneof![
         80 => reading().prop_map(|r| Said::Reading(Box::new(r))),
@@ -131,53 +139,58 @@ pub fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-fn reading() -> impl Strategy<Value = Reading<'static>> {
-    select(codes::ALL).prop_flat_map(|measure| {
-        (values::of(measure), status(), when(), values::text(), option::of(values::text()), method(), note(), option::of(micros())).prop_map(
-            move |((value, components), status, (effective, local_date), record_id, device, method, note, modified)| Reading {
-                status,
-                local_date: local_date.map(Cow::Owned),
-                components,
-                device,
-                method,
-                note,
-                modified,
-                ..Reading::new(measure, record_id, effective, value)
-            },
-        )
-    })
+fn reading() -> BoxedStrategy<Reading<'static>> {
+    select(codes::ALL)
+        .prop_flat_map(|measure| {
+            (
+                values::of(measure),
+                status(),
+                when(),
+                values::text(),
+                option::of(values::text()),
+                method(),
+                note(),
+                option::of(micros()),
+            )
+                .prop_map(
+                    move |((value, components), status, (effective, local_date), record_id, device, method, note, modified)| {
+                        Reading {
+                            status,
+                            local_date: local_date.map(Cow::Owned),
+                            components,
+                            device,
+                            method,
+                            note,
+                            modified,
+                            ..Reading::new(measure, record_id, effective, value)
+                        }
+                    },
+                )
+        })
+        .boxed()
 }
 
-fn dose() -> impl Strategy<Value = Dose<'static>> {
+fn dose() -> BoxedStrategy<Dose<'static>> {
     let amount = || option::weighted(0.8, values::decimal());
     let text = || option::of(values::text());
     (
         (select(codes::MEDICATIONS), values::text(), status(), when()),
         (amount(), amount(), text(), text(), method(), note(), option::of(micros())),
     )
-        .prop_map(|((data_type, record_id, status, (effective, _)), (dose, rate, product, device, method, note, modified))| Dose {
-            data_type,
-            record_id,
-            status,
-            effective,
-            dose,
-            rate,
-            product,
-            device,
-            method,
-            note,
-            modified,
+        .prop_map(|((data_type, record_id, status, (effective, _)), (dose, rate, product, device, method, note, modified))| {
+            Dose { data_type, record_id, status, effective, dose, rate, product, device, method, note, modified }
         })
+        .boxed()
 }
 
-fn device() -> impl Strategy<Value = Device<'static>> {
+fn device() -> BoxedStrategy<Device<'static>> {
     const KINDS: &[&str] = &["Scale", "Activity Tracker", "Blood Pressure Monitor", "WATCH", "Sleep Monitor", "Pulse Oximeter"];
     const BATTERIES: &[&str] = &["0", "7", "007", "85", "100", "99999999999999999999", "high", "85 %"];
     let text = || option::of(values::text());
     let kind = option::of(prop_oneof![values::text(), select(KINDS).prop_map(Cow::Borrowed)]);
     let battery = option::of(prop_oneof![values::text(), select(BATTERIES).prop_map(Cow::Borrowed)]);
-    (values::text(), kind, text(), text(), text(), battery, option::of(micros())).prop_map(
-        |(provider_id, kind, manufacturer, model, firmware, battery, last_sync)| Device {
+    (values::text(), kind, text(), text(), text(), battery, option::of(micros()))
+        .prop_map(|(provider_id, kind, manufacturer, model, firmware, battery, last_sync)| Device {
             provider_id,
             kind,
             manufacturer,
@@ -185,17 +198,19 @@ fn device() -> impl Strategy<Value = Device<'static>> {
             firmware,
             battery,
             last_sync,
-        },
-    )
+        })
+        .boxed()
 }
 
-fn gone() -> impl Strategy<Value = Gone> {
-    (any::<u128>(), select(codes::ALL), micros(), option::of(0..400 * DAY)).prop_map(|(id, measure, start, length)| Gone {
-        id: uuid::Builder::from_random_bytes(id.to_be_bytes()).into_uuid(),
-        data_type: measure.slug.to_owned(),
-        start,
-        end: length.map(|length| start + length),
-    })
+fn gone() -> BoxedStrategy<Gone> {
+    (any::<u128>(), select(codes::ALL), micros(), option::of(0..400 * DAY))
+        .prop_map(|(id, measure, start, length)| Gone {
+            id: uuid::Builder::from_random_bytes(id.to_be_bytes()).into_uuid(),
+            data_type: measure.slug.to_owned(),
+            start,
+            end: length.map(|length| start + length),
+        })
+        .boxed()
 }
 
 fn status() -> impl Strategy<Value = Status> {
@@ -216,19 +231,21 @@ fn micros() -> impl Strategy<Value = i64> {
 }
 
 /// Offsets that zones have, that drifting clocks have, and that nobody can live by.
-fn offset() -> impl Strategy<Value = (Option<i32>, OffsetOrigin)> {
+fn offset() -> BoxedStrategy<(Option<i32>, OffsetOrigin)> {
     let known = prop_oneof![
         6 => (-56..=56).prop_map(|quarters| quarters * 900),
         2 => -50_400..=50_400,
         1 => -93_599..=93_599,
-        1 => any::<i32>(),
+        1 => prop_oneof![any::<i32>(), Just(i32::MIN), Just(i32::MAX)],
     ];
     let origin = select(&[OffsetOrigin::Source, OffsetOrigin::Zone, OffsetOrigin::Profile][..]);
-    option::weighted(0.8, (known, origin)).prop_map(|known| known.map_or((None, OffsetOrigin::None), |(o, origin)| (Some(o), origin)))
+    option::weighted(0.8, (known, origin))
+        .prop_map(|known| known.map_or((None, OffsetOrigin::None), |(o, origin)| (Some(o), origin)))
+        .boxed()
 }
 
 /// A time, and the calendar day where the source says one.
-fn when() -> impl Strategy<Value = (Effective, Option<String>)> {
+fn when() -> BoxedStrategy<(Effective, Option<String>)> {
     let stamp = |micros, (offset, origin)| Stamp { micros, offset, origin };
     let length = prop_oneof![Just(0), 1..SECOND, 0..DAY, 0..400 * DAY];
     let other = option::weighted(0.3, offset());
@@ -236,13 +253,16 @@ fn when() -> impl Strategy<Value = (Effective, Option<String>)> {
         Effective::During(stamp(start, offset), stamp(start + length, other.unwrap_or(offset)))
     });
     let unknown = (None, OffsetOrigin::None);
-    let day = (0..LATEST / DAY).prop_map(move |day| Effective::During(stamp(day * DAY, unknown), stamp((day + 1) * DAY, unknown)));
-    let effective =
-        prop_oneof![4 => (micros(), offset()).prop_map(move |(at, offset)| Effective::At(stamp(at, offset))), 4 => during, 1 => day];
-    (effective, any::<bool>()).prop_map(|(effective, dated)| {
-        let start = effective.start();
-        let local = start.micros + i64::from(start.offset.filter(|o| o.abs() < 93_600).unwrap_or(0)) * SECOND;
-        let day = jiff::Timestamp::from_microsecond(local).expect("a time of this century or the next").strftime("%F").to_string();
-        (effective, dated.then_some(day))
-    })
+    let day =
+        (0..LATEST / DAY).prop_map(move |day| Effective::During(stamp(day * DAY, unknown), stamp((day + 1) * DAY, unknown)));
+    let effective = prop_oneof![4 => (micros(), offset()).prop_map(move |(at, offset)| Effective::At(stamp(at, offset))), 4 => during, 1 => day];
+    (effective, any::<bool>())
+        .prop_map(|(effective, dated)| {
+            let start = effective.start();
+            let local = start.micros + i64::from(start.offset.filter(|o| (-93_599..=93_599).contains(o)).unwrap_or(0)) * SECOND;
+            let day =
+                jiff::Timestamp::from_microsecond(local).expect("a time of this century or the next").strftime("%F").to_string();
+            (effective, dated.then_some(day))
+        })
+        .boxed()
 }

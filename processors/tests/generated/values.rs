@@ -39,7 +39,7 @@ pub fn of(measure: &'static Measure) -> BoxedStrategy<(Value<'static>, Parts)> {
 }
 
 /// With few digits as most have them, and with as many as a decimal holds.
-pub fn decimal() -> impl Strategy<Value = Decimal> {
+pub fn decimal() -> BoxedStrategy<Decimal> {
     let any_digits = (0u32..=28).prop_flat_map(|digits| (0..10i128.pow(digits), 0u32..=28, any::<bool>()));
     prop_oneof![
         3 => (0i64..100_000, 0u32..=3).prop_map(|(number, scale)| Decimal::new(number, scale)),
@@ -48,10 +48,11 @@ pub fn decimal() -> impl Strategy<Value = Decimal> {
             Decimal::from_i128_with_scale(if negative { -number } else { number }, scale)
         }),
     ]
+    .boxed()
 }
 
 /// Words, and what else may stand where a word is expected.
-pub fn text() -> impl Strategy<Value = Cow<'static, str>> {
+pub fn text() -> BoxedStrategy<Cow<'static, str>> {
     const ODD: &[&str] = &[
         "",
         " ",
@@ -79,12 +80,14 @@ pub fn text() -> impl Strategy<Value = Cow<'static, str>> {
         1 => vec(any::<char>(), 1..20).prop_map(|chars| Cow::Owned(chars.into_iter().collect())),
         2 => select(ODD).prop_map(Cow::Borrowed),
     ]
+    .boxed()
 }
 
 /// A value that stands alone.
 fn single(measure: &'static Measure) -> BoxedStrategy<Value<'static>> {
     if measure.unit.is_none() {
-        return prop_oneof![4 => select(codes::CONCEPTS).prop_map(Value::Code), 4 => text().prop_map(Value::Text), 2 => absent()].boxed();
+        return prop_oneof![4 => select(codes::CONCEPTS).prop_map(Value::Code), 4 => text().prop_map(Value::Text), 2 => absent()]
+            .boxed();
     }
     let comparator = select(&[Comparator::Less, Comparator::Greater][..]);
     prop_oneof![
@@ -98,29 +101,33 @@ fn single(measure: &'static Measure) -> BoxedStrategy<Value<'static>> {
     .boxed()
 }
 
-fn part(measure: &'static Measure) -> impl Strategy<Value = Component<'static>> {
-    single(measure).prop_map(move |value| Component { measure, value })
+fn part(measure: &'static Measure) -> BoxedStrategy<Component<'static>> {
+    single(measure).prop_map(move |value| Component { measure, value }).boxed()
 }
 
 /// Both halves of a blood pressure, or one, measured or not, and what devices give with it.
-fn halves() -> impl Strategy<Value = Parts> {
+fn halves() -> BoxedStrategy<Parts> {
     let half = |measure| {
         prop_oneof![6 => decimal().prop_map(Value::Quantity), 1 => absent()].prop_map(move |value| Component { measure, value })
     };
     let beside = option::weighted(0.2, part(&codes::HEART_RATE));
-    (half(&SYSTOLIC), half(&DIASTOLIC), beside, 0..6).prop_map(|(systolic, diastolic, beside, which)| match which {
-        0 => vec![systolic],
-        1 => vec![diastolic],
-        2 => beside.into_iter().collect(),
-        _ => [systolic, diastolic].into_iter().chain(beside).collect(),
-    })
+    (half(&SYSTOLIC), half(&DIASTOLIC), beside, 0..6)
+        .prop_map(|(systolic, diastolic, beside, which)| match which {
+            0 => vec![systolic],
+            1 => vec![diastolic],
+            2 => beside.into_iter().collect(),
+            _ => [systolic, diastolic].into_iter().chain(beside).collect(),
+        })
+        .boxed()
 }
 
-fn samples() -> impl Strategy<Value = Value<'static>> {
+fn samples() -> BoxedStrategy<Value<'static>> {
     let item = prop_oneof![4 => decimal().prop_map(|d| d.to_string()), 1 => select(&["E", "L", "U"][..]).prop_map(str::to_owned)];
-    let period = prop_oneof![(1i64..4_000_000_000, 0u32..=3).prop_map(|(number, scale)| Decimal::new(number, scale)), Just(Decimal::ONE)];
+    let period =
+        prop_oneof![(1i64..4_000_000_000, 0u32..=3).prop_map(|(number, scale)| Decimal::new(number, scale)), Just(Decimal::ONE)];
     (period, vec(item, 1..60))
         .prop_map(|(period_ms, items)| Value::Samples(Samples { period_ms, data: Cow::Owned(items.join(" ")) }))
+        .boxed()
 }
 
 fn absent() -> impl Strategy<Value = Value<'static>> {

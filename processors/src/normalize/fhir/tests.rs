@@ -2,7 +2,7 @@
 
 use headwater_schemas::ids;
 use headwater_schemas::raw::{Lane, Origin};
-use headwater_schemas::reading::{Comparator, Samples};
+use headwater_schemas::reading::{Absent, Comparator, Samples};
 
 use super::*;
 
