@@ -101,6 +101,10 @@ fn observation(case: &Case, reading: &Reading<'_>, record: &Observation<'_>) -> 
         prop_assert_eq!(&part["dataAbsentReason"]["coding"][0]["code"], "unknown");
     }
     terms(&fhir, reading.measure)?;
+    let half = [&codes::SYSTOLIC, &codes::DIASTOLIC].contains(&reading.measure);
+    if matches!(reading.value, reading::Value::Quantity(_)) && reading.components.is_empty() && !half {
+        prop_assert_eq!(fhir["code"]["coding"].as_array().map(Vec::len), Some(reading.measure.coding.len()));
+    }
     if !fhir["meta"]["profile"].is_null() {
         prop_assert!(status != Status::EnteredInError);
         let panel = matches!(reading.value, reading::Value::Panel) && !parts.is_empty();
