@@ -3,6 +3,7 @@
 
 readonly hapi_version=8.2.0   # of all HAPI artifacts: their own dependencies fit only among the same release
 readonly validator_dir=$infra_local/validator
+readonly least_generated=10000
 readonly snapshots_dir=$infra_local/../../processors/tests/it/snapshots
 
 # validate ARGUMENT...: see infra/local/validate.
@@ -20,12 +21,36 @@ validate_snapshots() {
   trap "rm -rf ${work@Q}" EXIT
   refuses_what_is_bad "$work"
   resources_of_snapshots "$work"
-  # Our own codes are held to what is published of them.
+  # From inside, so that a problem names the snapshot and its line, and nothing of the folder.
+  (cd "$work/snapshots" && with_own_codes *.snap) >"$work/found" || true   # what it found says more than its exit code
+  unknown_errors "$work/found" || fail "validator: resources of $(realpath "$snapshots_dir") are not valid FHIR R4, see above (snapshot:line, severity, element, reason)"
+}
+
+# Resources drawn at random, so that what the fixtures do not hold is read too. The program that draws them fails where something never came.
+validate_generated() {
+  local count=${1:-$least_generated} work sum draw
+  [[ $count =~ ^[1-9][0-9]{0,8}$ ]] && [ "$count" -ge "$least_generated" ] || usage "validate-generated: N is \"$count\", expected a number from $least_generated on"
+  command -v cargo >/dev/null || fail "validator: cargo is missing, expected Rust (https://rustup.rs)"
+  fetch_validator
+  work=$(mktemp -d "${TMPDIR:-/tmp}/headwater-validator.XXXXXX") || fail "validator: no folder for temporary files"
+  # shellcheck disable=SC2064  # the folder is known now
+  trap "rm -rf ${work@Q}" EXIT
+  draw=(cargo run --quiet --ignore-rust-version -p headwater-processors --example generated-readings -- "$count" ${HEADWATER_SEED:+"$HEADWATER_SEED"})
+  (cd "$infra_local/../.." && "${draw[@]}") >"$work/generated" || fail "validator: no resources to read, see above: ${draw[*]}"
+  (cd "$work" && with_own_codes generated) >"$work/found" || true   # what it found says more than its exit code
+  sum=$(tail -n 1 "$work/found")
+  if [[ $sum != "$count resources, 0 errors, "* ]]; then
+    head -n 100 "$work/found"
+    fail "validator: expected $count generated resources without an error (generated:line, severity, element, reason), lines of: ${draw[*]}"
+  fi
+  printf '%s\n' "$sum"
+}
+
+# with_own_codes FILE...: our own codes are held to what is published of them.
+with_own_codes() {
   local published=() file
   for file in "$infra_local"/../../docs/fhir/codesystem-*.json; do published+=(--resource "$file"); done
-  # From inside, so that a problem names the snapshot and its line, and nothing of the folder.
-  (cd "$work/snapshots" && run_validator "${published[@]}" -- *.snap) >"$work/found" || true   # what it found says more than its exit code
-  unknown_errors "$work/found" || fail "validator: resources of $(realpath "$snapshots_dir") are not valid FHIR R4, see above (snapshot:line, severity, element, reason)"
+  run_validator "${published[@]}" -- "$@"
 }
 
 # Prints the errors that known.tsv does not name, what known.tsv names in vain, and the sum; fails unless there is nothing but the sum.

@@ -10,7 +10,7 @@ use headwater_schemas::{Outbox, Position, ids};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 
-use super::{Identity, MAPPER_VERSION, fhir};
+use super::{Identity, MAPPER_VERSION, fhir, told};
 
 /// Buffers that live as long as one raw record and are reused for each of its readings.
 #[derive(Default)]
@@ -56,7 +56,7 @@ fn number<'v>(value: &'v Value<'_>) -> Option<&'v Decimal> {
 }
 
 fn word<'v>(value: &'v Value<'_>) -> Option<&'v str> {
-    match value {
+    match told(value) {
         Value::Code(concept) => Some(concept.code),
         Value::Text(text) => Some(text),
         _ => None,
@@ -64,7 +64,7 @@ fn word<'v>(value: &'v Value<'_>) -> Option<&'v str> {
 }
 
 fn absent(value: &Value<'_>) -> Option<&'static str> {
-    if let Value::Absent(reason) = value { Some(reason.as_str()) } else { None }
+    if let Value::Absent(reason) = told(value) { Some(reason.as_str()) } else { None }
 }
 
 impl Scratch {

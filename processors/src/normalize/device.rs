@@ -8,9 +8,9 @@ use headwater_schemas::{Outbox, device_types, ids};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::MAPPER_VERSION;
 use super::columns::Scratch;
 use super::json::Json;
+use super::{MAPPER_VERSION, blank};
 
 /// Appends one device record.
 pub(super) fn put(raw: &Raw<'_>, device: &Device<'_>, scratch: &mut Scratch, out: &mut Outbox) {
@@ -42,15 +42,15 @@ fn render(raw: &Raw<'_>, device: &Device<'_>, id: Uuid, out: &mut String) {
         o.only("identifier", |i| {
             i.plain("system", format_args!("urn:headwater:device:{}", raw.provider)).plain("value", id);
         });
-        if let Some(manufacturer) = device.manufacturer.as_deref().filter(|m| !m.is_empty()) {
+        if let Some(manufacturer) = device.manufacturer.as_deref().filter(|m| !blank(m)) {
             o.text("manufacturer", manufacturer);
         }
-        if let Some(model) = device.model.as_deref().filter(|m| !m.is_empty()) {
+        if let Some(model) = device.model.as_deref().filter(|m| !blank(m)) {
             o.only("deviceName", |n| {
                 n.text("name", model).plain("type", "model-name");
             });
         }
-        if let Some(kind) = device.kind.as_deref().filter(|k| !k.is_empty()) {
+        if let Some(kind) = device.kind.as_deref().filter(|k| !blank(k)) {
             o.nested("type", |t| {
                 if let Some(concept) = device_types::concept(kind) {
                     t.only("coding", |c| {
@@ -60,7 +60,7 @@ fn render(raw: &Raw<'_>, device: &Device<'_>, id: Uuid, out: &mut String) {
                 t.text("text", kind);
             });
         }
-        if let Some(firmware) = device.firmware.as_deref().filter(|f| !f.is_empty()) {
+        if let Some(firmware) = device.firmware.as_deref().filter(|f| !blank(f)) {
             o.only("version", |v| {
                 v.text("value", firmware);
             });
@@ -73,7 +73,7 @@ fn render(raw: &Raw<'_>, device: &Device<'_>, id: Uuid, out: &mut String) {
 }
 
 fn properties(o: &mut Json<'_>, device: &Device<'_>) {
-    let battery = device.battery.as_deref().filter(|b| !b.is_empty());
+    let battery = device.battery.as_deref().filter(|b| !blank(b));
     if battery.is_none() && device.last_sync.is_none() {
         return;
     }
@@ -84,9 +84,9 @@ fn properties(o: &mut Json<'_>, device: &Device<'_>) {
                     t.plain("text", "battery");
                 });
                 // A percentage, or the provider's own word.
-                if battery.bytes().all(|b| b.is_ascii_digit()) {
+                if let Ok(percent @ 0..=100) = battery.parse::<u8>() {
                     p.only("valueQuantity", |q| {
-                        q.number("value", battery)
+                        q.number("value", percent)
                             .plain("unit", "%")
                             .plain("system", "http://unitsofmeasure.org")
                             .plain("code", "%");

@@ -11,10 +11,10 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 use uuid::Uuid;
 
-use super::MAPPER_VERSION;
 use super::columns::Scratch;
 use super::fhir::{effective, meta};
 use super::json::Json;
+use super::{MAPPER_VERSION, blank};
 
 /// Appends one dose.
 pub(super) fn put(raw: &Raw<'_>, position: Position<'_>, dose: &Dose<'_>, scratch: &mut Scratch, out: &mut Outbox) {
@@ -78,7 +78,7 @@ fn render(raw: &Raw<'_>, position: Position<'_>, dose: &Dose<'_>, id: Uuid, devi
             m.only("coding", |c| {
                 c.plain("system", codes::LOCAL).plain("code", dose.data_type);
             });
-            m.text("text", dose.product.as_deref().unwrap_or("Insulin"));
+            m.text("text", dose.product.as_deref().filter(|p| !blank(p)).unwrap_or("Insulin"));
         });
         o.nested("subject", |s| {
             s.plain("reference", format_args!("Patient/{}", raw.subject_id));

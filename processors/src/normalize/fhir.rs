@@ -3,17 +3,17 @@
 use std::fmt::{self, Display};
 
 use headwater_schemas::Position;
-use headwater_schemas::codes::{self, Concept, Measure};
+use headwater_schemas::codes::{self, Coding, Concept, Measure};
 use headwater_schemas::observation::{Method, OffsetOrigin, Status};
 use headwater_schemas::raw::Raw;
-use headwater_schemas::reading::{Absent, Component, Effective, Reading, Stamp, Value};
+use headwater_schemas::reading::{Component, Effective, Reading, Stamp, Value};
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::Identity;
 use super::json::Json;
+use super::{Identity, NOTHING, told};
 
 const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
 const ABSENT: &str = "http://terminology.hl7.org/CodeSystem/data-absent-reason";
@@ -42,12 +42,13 @@ pub(super) fn render(
                 x.plain("system", CATEGORY).plain("code", measure.category.as_str());
             });
         });
-        o.nested("code", |c| code(c, measure));
+        let conforms = conforms(reading);
+        o.nested("code", |c| code(c, measure, |coding| conforms || !RESERVED.contains(&coding.code)));
         o.nested("subject", |s| {
             s.plain("reference", format_args!("Patient/{}", raw.subject_id));
         });
         effective(o, reading.effective, whole_day(reading));
-        value(o, measure, &reading.value);
+        value(o, measure, told(&reading.value));
         if let Some(text) = method(reading) {
             o.nested("method", |m| {
                 m.plain("text", text);
@@ -81,45 +82,73 @@ pub(super) fn meta(o: &mut Json<'_>, raw: &Raw<'_>, position: Position<'_>, prof
     });
 }
 
-fn code(c: &mut Json<'_>, measure: &Measure) {
-    c.list("coding", |list| {
-        for coding in measure.coding {
-            list.item(|x| {
-                x.plain("system", coding.system).plain("code", coding.code);
-            });
-        }
-    });
+fn code(c: &mut Json<'_>, measure: &Measure, may: impl Fn(&Coding) -> bool) {
+    if measure.coding.iter().any(&may) {
+        c.list("coding", |list| {
+            for coding in measure.coding.iter().filter(|coding| may(coding)) {
+                list.item(|x| {
+                    x.plain("system", coding.system).plain("code", coding.code);
+                });
+            }
+        });
+    }
     c.text("text", measure.text);
 }
 
 fn components(o: &mut Json<'_>, reading: &Reading<'_>) {
-    // The blood pressure profile wants both halves, also of a panel that was withdrawn.
-    let withdrawn =
-        [&codes::SYSTOLIC, &codes::DIASTOLIC].map(|measure| Component { measure, value: Value::Absent(Absent::Unknown) });
-    let components = if reading.components.is_empty() && reading.measure == &codes::BLOOD_PRESSURE {
-        &withdrawn[..]
-    } else {
-        &reading.components
-    };
-    if components.is_empty() {
+    // The blood pressure profile wants both halves, also where one was not measured or the panel was withdrawn.
+    let missing = [&codes::SYSTOLIC, &codes::DIASTOLIC]
+        .into_iter()
+        .filter(|half| reading.measure == &codes::BLOOD_PRESSURE && !reading.components.iter().any(|c| c.measure == *half))
+        .map(|measure| (measure, &NOTHING));
+    let mut components = reading.components.iter().map(|c| (c.measure, told(&c.value))).chain(missing).peekable();
+    if components.peek().is_none() {
         return;
     }
     o.list("component", |list| {
-        for component in components {
+        for (measure, part) in components {
             list.item(|c| {
-                c.nested("code", |x| code(x, component.measure));
-                value(c, component.measure, &component.value);
+                // FHIR (obs-7): what has the code of the whole would be its value once more.
+                c.nested("code", |x| code(x, measure, |coding| !reading.measure.coding.contains(coding)));
+                value(c, measure, part);
             });
         }
     });
 }
 
-/// The vital-signs profile the resource conforms to. The named profiles want a single quantity, or none for a stated reason.
+/// The vital-signs profile the resource conforms to and has a value for.
 fn profile(reading: &Reading<'_>, status: Status) -> Option<&'static str> {
-    let fits = matches!(reading.value, Value::Quantity(_) | Value::Limit(..) | Value::Panel);
+    let fits = matches!(reading.value, Value::Quantity(_) | Value::Limit(..) | Value::Panel) && conforms(reading);
     let name = reading.measure.profile.filter(|_| fits && status != Status::EnteredInError)?;
     PROFILES.iter().copied().find(|url| url.strip_prefix(PROFILE) == Some(name))
 }
+
+/// Whether the resource is what R4 demands of its term. R4 holds everything with a vital sign's term to the profile, claimed or not: a single
+/// quantity, or a stated reason for none, and beside it quantities in units of vital signs. What is otherwise goes without the term.
+fn conforms(reading: &Reading<'_>) -> bool {
+    let of_vitals = |c: &Component<'_>| match told(&c.value) {
+        Value::Quantity(_) | Value::Limit(..) => c.measure.unit.is_some_and(|u| VITAL_UNITS.contains(&u.ucum)),
+        Value::Absent(_) => true,
+        _ => false,
+    };
+    let fits = match (reading.measure.profile, told(&reading.value)) {
+        (Some("bp"), value) => matches!(value, Value::Panel | Value::Absent(_)),
+        // Alone among them it has no room for a reason.
+        (Some("bmi"), value) => matches!(value, Value::Quantity(_) | Value::Limit(..)),
+        (Some(_), Value::Panel) => !reading.components.is_empty(),
+        (Some(_), value) => matches!(value, Value::Quantity(_) | Value::Limit(..) | Value::Absent(_)),
+        (None, _) => return ![&codes::SYSTOLIC, &codes::DIASTOLIC].contains(&reading.measure),
+    };
+    fits && reading.components.iter().all(of_vitals)
+}
+
+/// The terms that R4 ties to a profile. The halves of a blood pressure are tied to that of the whole.
+const RESERVED: &[&str] = &[
+    "8867-4", "40443-4", "9279-1", "2708-6", "59408-5", "8310-5", "8302-2", "29463-7", "39156-5", "85354-9", "8480-6", "8462-4",
+];
+
+/// Of R4's value set `ucum-vitals-common`, those that measures have.
+const VITAL_UNITS: &[&str] = &["%", "cm", "kg", "g", "Cel", "mm[Hg]", "/min", "kg/m2"];
 
 static PROFILES: &[&str] = &[
     "http://hl7.org/fhir/StructureDefinition/heartrate",
@@ -231,7 +260,7 @@ struct DateTime(Stamp);
 impl Display for DateTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let instant = Timestamp::from_microsecond(self.0.micros).map_err(|_| fmt::Error)?;
-        match self.0.offset.and_then(|seconds| Offset::from_seconds(quarter(seconds)).ok()) {
+        match self.0.offset.and_then(livable) {
             None => write!(f, "{instant}"),
             Some(offset) => {
                 write!(f, "{}", offset.to_datetime(instant))?;
@@ -241,6 +270,13 @@ impl Display for DateTime {
             }
         }
     }
+}
+
+/// The offset as FHIR can write it: up to 14 hours, which is as far as any zone lies. A clock beyond that is read in UTC.
+fn livable(seconds: i32) -> Option<Offset> {
+    const FAR: i32 = 14 * 3600;
+    let seconds = (-FAR..=FAR).contains(&seconds).then(|| quarter(seconds))?;
+    Offset::from_seconds(seconds).ok()
 }
 
 /// Offsets with odd seconds come from drifting device clocks; no zone of today has any.

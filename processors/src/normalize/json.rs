@@ -92,6 +92,8 @@ fn escape(out: &mut String, value: &str) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
+            // FHIR's strings have no other controls below 32, escaped or not.
+            '\0'..='\u{1f}' => out.push(char::REPLACEMENT_CHARACTER),
             c if c.is_control() => write!(out, "\\u{:04x}", c as u32).expect("a string takes all"),
             c => out.push(c),
         }
@@ -116,7 +118,7 @@ mod tests {
             });
         });
         let value: serde_json::Value = serde_json::from_str(&out).unwrap();
-        assert_eq!(value["t"], nasty);
+        assert_eq!(value["t"], nasty.replace('\u{1}', "\u{fffd}"));
         assert_eq!(value["l"][1]["p"], "1");
         assert!(out.contains("61.50"));
     }

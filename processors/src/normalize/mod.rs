@@ -61,6 +61,12 @@ fn normalize_within(raw: &Raw<'_>, terms: Option<&Terms>, position: Position<'_>
             source.normalize(raw, &mut said)?;
         }
     }
+    let withheld = records(raw, &said, terms, position, out);
+    Ok(Report { unknown: said.unknown.len(), problems: said.problems, withheld })
+}
+
+/// Appends what a source said of a raw record, each with its FHIR form, and gives how many were withheld because the person did not agree.
+pub fn records(raw: &Raw<'_>, said: &Normalized<'_>, terms: Option<&Terms>, position: Position<'_>, out: &mut Outbox) -> usize {
     let mut scratch = columns::Scratch::default();
     let mut withheld = 0;
     for reading in &said.readings {
@@ -81,7 +87,21 @@ fn normalize_within(raw: &Raw<'_>, terms: Option<&Terms>, position: Position<'_>
     for device in &said.devices {
         device::put(raw, device, &mut scratch, out);
     }
-    Ok(Report { unknown: said.unknown.len(), problems: said.problems, withheld })
+    withheld
+}
+
+static NOTHING: Value<'static> = Value::Absent(Absent::Unknown);
+
+/// A value as it can be told: a blank word says nothing, and FHIR has no empty strings.
+fn told<'v>(value: &'v Value<'_>) -> &'v Value<'v> {
+    match value {
+        Value::Text(text) if blank(text) => &NOTHING,
+        value => value,
+    }
+}
+
+fn blank(text: &str) -> bool {
+    text.trim().is_empty()
 }
 
 /// Which observation a reading is, and which of its states.

@@ -1,5 +1,8 @@
 //! Every fixture of every provider, to the end: what a payload becomes is a document to be read, in `snapshots/`.
 
+mod generated;
+#[path = "../generated/mod.rs"]
+mod made;
 mod rules;
 
 use std::fmt::Write as _;

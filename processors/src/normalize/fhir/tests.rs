@@ -2,7 +2,7 @@
 
 use headwater_schemas::ids;
 use headwater_schemas::raw::{Lane, Origin};
-use headwater_schemas::reading::{Comparator, Samples};
+use headwater_schemas::reading::{Absent, Comparator, Samples};
 
 use super::*;
 
@@ -163,4 +163,34 @@ fn every_form_of_a_time() {
         }
     }
     snapshot("every-form-of-a-time", &text);
+}
+
+/// What a person's own source may say and R4's profiles have no room for: the name stands without the term, or the gap is stated.
+#[test]
+fn what_no_profile_has_room_for() {
+    let number = |n| Value::Quantity(Decimal::from(n));
+    let part = |measure, n| Component { measure, value: number(n) };
+    let said: [(_, _, Vec<_>); 13] = [
+        (&codes::HEART_RATE, Value::Text("racing".into()), vec![]),
+        (&codes::HEART_RATE, Value::Text(" ".into()), vec![]),
+        (&codes::HEART_RATE, Value::Panel, vec![part(&codes::RESPIRATORY_RATE, 14)]),
+        (&codes::RESTING_HEART_RATE, Value::Range(Decimal::from(50), Decimal::from(60)), vec![]),
+        (&codes::HEART_RATE_MIN, Value::Range(Decimal::from(50), Decimal::from(60)), vec![]),
+        (&codes::RESTING_HEART_RATE, number(55), vec![part(&codes::HEART_RATE, 55)]),
+        (&codes::WEIGHT, number(80), vec![part(&codes::FAT_MASS, 16)]),
+        (&codes::WEIGHT, number(80), vec![part(&codes::METABOLIC_AGE, 40)]),
+        (&codes::BMI, Value::Panel, vec![part(&codes::WEIGHT, 80)]),
+        (&codes::SYSTOLIC, number(122), vec![]),
+        (&codes::BLOOD_PRESSURE, Value::Panel, vec![part(&codes::DIASTOLIC, 79)]),
+        (&codes::BLOOD_PRESSURE, Value::Panel, pressure()),
+        (&codes::BLOOD_PRESSURE, Value::Text("high".into()), vec![]),
+    ];
+    let text: String = said
+        .into_iter()
+        .map(|(measure, value, components)| {
+            let reading = Reading { components, ..Reading::new(measure, "1", Effective::At(stamp(NOON, Some(54_000))), value) };
+            line(&reading, Status::Final)
+        })
+        .collect();
+    snapshot("what-no-profile-has-room-for", &text);
 }
