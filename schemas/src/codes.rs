@@ -304,6 +304,13 @@ concepts! {
     SEGMENT_LEFT_LEG = "left-leg", "Left leg";
     SEGMENT_TRUNK = "trunk", "Trunk";
     SEGMENT_OTHER = "unspecified-segment", "Segment not specified";
+    BOLUS_NORMAL = "bolus-normal", "Bolus given at once";
+    BOLUS_EXTENDED = "bolus-extended", "Bolus spread evenly over a time";
+    BOLUS_DUAL = "bolus-dual", "Bolus given in part at once and in part over a time";
+    BASAL_SCHEDULED = "basal-scheduled", "Basal rate of the schedule";
+    BASAL_TEMPORARY = "basal-temporary", "Temporary basal rate";
+    DELIVERY_AUTOMATED = "delivery-automated", "Set by the device's own loop";
+    DELIVERY_SUSPENDED = "delivery-suspended", "Delivery was suspended";
 }
 
 /// What is given to a person: no observation, but a data type a person may agree to or not.
