@@ -17,3 +17,43 @@ pub const BACKFILLED: &str = "urn:headwater:extension:backfilled";
 
 pub static ALL: &[&str] =
     &[INSULIN_DELIVERY, INSULIN_NORMAL, INSULIN_EXTENDED, EXPECTED_DOSE, EXPECTED_DURATION, SAMPLE_INTERVAL, BACKFILLED];
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::reading::Delivery;
+
+    fn published(file: &str) -> Value {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/fhir").join(file);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    #[test]
+    fn every_extension_is_published_and_nothing_else_is() {
+        for url in ALL {
+            let name = url.strip_prefix("urn:headwater:extension:").expect("one of ours");
+            let definition = published(&format!("structuredefinition-{name}.json"));
+            assert_eq!((definition["url"].as_str(), definition["type"].as_str()), (Some(*url), Some("Extension")), "{name}");
+            assert_eq!(definition["differential"]["element"][2]["fixedUri"], *url, "{name}");
+        }
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/fhir");
+        let files = std::fs::read_dir(folder).expect("docs/fhir").map(|f| f.expect("a file").file_name());
+        let definitions = files.filter(|name| name.to_string_lossy().starts_with("structuredefinition-")).count();
+        assert_eq!(definitions, ALL.len());
+    }
+
+    #[test]
+    fn every_way_of_delivery_is_in_the_published_value_set() {
+        let set = published("valueset-insulin-delivery.json");
+        let include = &set["compose"]["include"][0];
+        let codes: Vec<&str> =
+            include["concept"].as_array().expect("a list").iter().filter_map(|concept| concept["code"].as_str()).collect();
+        assert_eq!(include["system"], crate::codes::LOCAL_VALUES);
+        assert_eq!(codes, Delivery::ALL.iter().map(|delivery| delivery.concept().code).collect::<Vec<_>>());
+    }
+}

@@ -18,11 +18,11 @@ validate_snapshots() {
   work=$(mktemp -d "${TMPDIR:-/tmp}/headwater-validator.XXXXXX") || fail "validator: no folder for temporary files"
   # shellcheck disable=SC2064  # the folder is known now
   trap "rm -rf ${work@Q}" EXIT
-  refuses_what_is_bad "$work"
-  resources_of_snapshots "$work"
-  # Our own codes are held to what is published of them.
+  # Our own codes and extensions are held to what is published of them.
   local published=() file
-  for file in "$infra_local"/../../docs/fhir/codesystem-*.json; do published+=(--resource "$file"); done
+  for file in "$infra_local"/../../docs/fhir/{codesystem,structuredefinition,valueset}-*.json; do published+=(--resource "$file"); done
+  refuses_what_is_bad "$work" "${published[@]}"
+  resources_of_snapshots "$work"
   # From inside, so that a problem names the snapshot and its line, and nothing of the folder.
   (cd "$work/snapshots" && run_validator "${published[@]}" -- *.snap) >"$work/found" || true   # what it found says more than its exit code
   unknown_errors "$work/found" || fail "validator: resources of $(realpath "$snapshots_dir") are not valid FHIR R4, see above (snapshot:line, severity, element, reason)"
@@ -46,9 +46,10 @@ unknown_errors() {
 }
 
 # A gate that lets everything through looks like one that finds nothing. Line N of bad.ndjson differs from a good resource in one thing,
-# and must be refused for the reason in line N of bad.expected; good.ndjson must pass. Both with the code system beside them.
+# and must be refused for the reason in line N of bad.expected; good.ndjson must pass. Both with the code system beside them, and what is
+# published (the arguments after the folder).
 refuses_what_is_bad() {
-  local work=$1 own=(--resource "$validator_dir/codesystem.json") wrong
+  local work=$1 own=(--resource "$validator_dir/codesystem.json" "${@:2}") wrong
   run_validator "${own[@]}" -- "$validator_dir/good.ndjson" >"$work/good" || { cat "$work/good" >&2; fail "validator: refuses a resource of good.ndjson"; }
   run_validator "${own[@]}" <"$validator_dir/bad.ndjson" >"$work/bad" && fail "validator: bad.ndjson passes"
   wrong=$(awk -F '\t' '
