@@ -163,6 +163,7 @@ pub struct SinkSettings {
     pub scylla: ScyllaSinkSettings,
     pub hooks: Option<headwater_sinks::hooks::Settings>,
     pub eventhubs: Option<headwater_sinks::eventhubs::Settings>,
+    pub fhir: Option<headwater_sinks::fhir::Settings>,
 }
 
 /// What the store's sink does beside writing rows.
@@ -183,6 +184,7 @@ impl Default for ScyllaSinkSettings {
 const SECRETS: &[&str] = &[
     "password",
     "client_secret",
+    "private_key",
     "connection_string",
     "keys",
     "path_secret",

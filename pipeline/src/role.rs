@@ -15,6 +15,7 @@ use headwater_processors::Processor;
 use headwater_schemas::topics;
 use headwater_sinks::Sink;
 use headwater_sinks::eventhubs::EventHubsSink;
+use headwater_sinks::fhir::FhirSink;
 use headwater_sinks::hooks::HooksSink;
 use headwater_sinks::scylla::ScyllaSink;
 use headwater_store::Store;
@@ -247,6 +248,10 @@ async fn sink(app: &App, name: &str) -> anyhow::Result<Arc<dyn Sink>> {
         headwater_sinks::eventhubs::NAME => {
             let expected = "sinks.eventhubs: expected a section with bootstrap, connection_string and topic";
             Arc::new(EventHubsSink::new(settings.eventhubs.as_ref().context(expected)?)?)
+        }
+        headwater_sinks::fhir::NAME => {
+            let expected = "sinks.fhir: expected a section with url";
+            Arc::new(FhirSink::new(settings.fhir.as_ref().context(expected)?, app.store().await?)?)
         }
         headwater_sinks::hooks::NAME => {
             let expected = "sinks.hooks: expected a section with url and secret";

@@ -13,9 +13,6 @@ pub const TAGS: &str = "urn:headwater:codesystem:tag";
 /// Coded values of our own.
 pub const LOCAL_VALUES: &str = "urn:headwater:codesystem:value";
 
-/// Extension of resources that have no `issued`: which of its states a resource is, an instant.
-pub const VERSION_EXTENSION: &str = "urn:headwater:extension:version";
-
 #[derive(Debug, PartialEq, Eq)]
 pub struct Coding {
     pub system: &'static str,
@@ -307,6 +304,13 @@ concepts! {
     SEGMENT_LEFT_LEG = "left-leg", "Left leg";
     SEGMENT_TRUNK = "trunk", "Trunk";
     SEGMENT_OTHER = "unspecified-segment", "Segment not specified";
+    BOLUS_NORMAL = "bolus-normal", "Bolus given at once";
+    BOLUS_EXTENDED = "bolus-extended", "Bolus spread evenly over a time";
+    BOLUS_DUAL = "bolus-dual", "Bolus given in part at once and in part over a time";
+    BASAL_SCHEDULED = "basal-scheduled", "Basal rate of the schedule";
+    BASAL_TEMPORARY = "basal-temporary", "Temporary basal rate";
+    DELIVERY_AUTOMATED = "delivery-automated", "Set by the device's own loop";
+    DELIVERY_SUSPENDED = "delivery-suspended", "Delivery was suspended";
 }
 
 /// What is given to a person: no observation, but a data type a person may agree to or not.

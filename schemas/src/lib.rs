@@ -12,6 +12,7 @@ pub mod consent;
 pub mod coverage;
 pub mod device;
 pub mod device_types;
+pub mod extensions;
 pub mod hint;
 pub mod ids;
 pub mod medication;

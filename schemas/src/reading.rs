@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use rust_decimal::Decimal;
 
-use crate::codes::{Concept, Measure};
+use crate::codes::{self, Concept, Measure};
 use crate::observation::{Method, OffsetOrigin, Status};
 use crate::reject::Reject;
 
@@ -104,6 +104,15 @@ pub struct Component<'a> {
     pub value: Value<'a>,
 }
 
+/// How a glucose sensor came to a value, as far as its record says. No place of its own is needed by any other reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cgm {
+    /// Milliseconds from one value of the sensor to the next.
+    pub interval_ms: Option<u32>,
+    /// Whether the value was handed in later, after the display had lost the sensor.
+    pub backfilled: Option<bool>,
+}
+
 /// One observation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading<'a> {
@@ -123,6 +132,7 @@ pub struct Reading<'a> {
     pub note: Option<&'static str>,
     /// The source's own time of the last change, microseconds.
     pub modified: Option<i64>,
+    pub cgm: Option<Cgm>,
 }
 
 impl<'a> Reading<'a> {
@@ -140,6 +150,7 @@ impl<'a> Reading<'a> {
             method: Method::Unknown,
             note: None,
             modified: None,
+            cgm: None,
         }
     }
 }
@@ -160,6 +171,52 @@ pub struct Device<'a> {
     pub last_sync: Option<i64>,
 }
 
+/// How a pump came to give what it gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    BolusNormal,
+    /// Evenly over a time: also called a square bolus.
+    BolusExtended,
+    /// A normal and an extended one in one.
+    BolusDual,
+    BasalScheduled,
+    BasalTemporary,
+    /// By the device's own loop, basal or bolus.
+    Automated,
+    Suspended,
+}
+
+impl Delivery {
+    pub const ALL: &'static [Self] = &[
+        Self::BolusNormal,
+        Self::BolusExtended,
+        Self::BolusDual,
+        Self::BasalScheduled,
+        Self::BasalTemporary,
+        Self::Automated,
+        Self::Suspended,
+    ];
+
+    pub fn concept(self) -> &'static Concept {
+        match self {
+            Self::BolusNormal => &codes::BOLUS_NORMAL,
+            Self::BolusExtended => &codes::BOLUS_EXTENDED,
+            Self::BolusDual => &codes::BOLUS_DUAL,
+            Self::BasalScheduled => &codes::BASAL_SCHEDULED,
+            Self::BasalTemporary => &codes::BASAL_TEMPORARY,
+            Self::Automated => &codes::DELIVERY_AUTOMATED,
+            Self::Suspended => &codes::DELIVERY_SUSPENDED,
+        }
+    }
+}
+
+/// What of a bolus was for at once, and what for over a time. Units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    pub normal: Decimal,
+    pub extended: Decimal,
+}
+
 /// Insulin that was given: at once, or over a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dose<'a> {
@@ -169,10 +226,18 @@ pub struct Dose<'a> {
     pub record_id: Cow<'a, str>,
     pub status: Status,
     pub effective: Effective,
-    /// Units.
+    /// Units, all parts together.
     pub dose: Option<Decimal>,
+    /// Of a bolus that has both.
+    pub parts: Option<Parts>,
     /// Units per hour.
     pub rate: Option<Decimal>,
+    pub delivery: Option<Delivery>,
+    /// Units that were programmed, where the source tells them beside what was given.
+    pub expected: Option<Decimal>,
+    pub expected_parts: Option<Parts>,
+    /// How long it was programmed to take, where the source tells it beside how long it took.
+    pub expected_duration_ms: Option<i64>,
     /// The provider's word for what was given.
     pub product: Option<Cow<'a, str>>,
     pub device: Option<Cow<'a, str>>,
@@ -180,6 +245,38 @@ pub struct Dose<'a> {
     /// How it was given, e.g. that part of it was spread out.
     pub note: Option<&'static str>,
     pub modified: Option<i64>,
+}
+
+impl<'a> Dose<'a> {
+    /// A final dose of nothing known; the rest is set by field.
+    pub fn new(data_type: &'static str, record_id: impl Into<Cow<'a, str>>, effective: Effective) -> Self {
+        Self {
+            data_type,
+            record_id: record_id.into(),
+            status: Status::Final,
+            effective,
+            dose: None,
+            parts: None,
+            rate: None,
+            delivery: None,
+            expected: None,
+            expected_parts: None,
+            expected_duration_ms: None,
+            product: None,
+            device: None,
+            method: Method::Unknown,
+            note: None,
+            modified: None,
+        }
+    }
+
+    /// Whether less was given, or for a shorter time, than was programmed. The end of a suspension interrupts nothing.
+    pub fn interrupted(&self) -> bool {
+        let less = self.expected.zip(self.dose).is_some_and(|(expected, given)| given < expected);
+        let length = self.effective.end().map(|end| (end.micros - self.effective.start().micros) / 1000);
+        let shorter = self.expected_duration_ms.zip(length).is_some_and(|(expected, taken)| taken < expected);
+        self.delivery != Some(Delivery::Suspended) && (less || shorter)
+    }
 }
 
 /// What one raw record came to.

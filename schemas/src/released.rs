@@ -10,7 +10,7 @@ pub fn versions(topic: &Topic) -> &'static [&'static str] {
     } else if topic == &topics::OBSERVATION {
         &[include_str!("../released/observation.1.avsc")]
     } else if topic == &topics::MEDICATION {
-        &[include_str!("../released/medication.1.avsc")]
+        &[include_str!("../released/medication.1.avsc"), include_str!("../released/medication.2.avsc")]
     } else if topic == &topics::DEVICE {
         &[include_str!("../released/device.1.avsc")]
     } else if topic == &topics::COVERAGE {

@@ -9,6 +9,8 @@ pub mod hooks;
 mod http;
 pub mod scylla;
 mod sink;
+#[cfg(test)]
+mod testing;
 mod time;
 
 pub use sink::{Incoming, Sink, Unavailable, Verdict};

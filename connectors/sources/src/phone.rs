@@ -92,19 +92,8 @@ pub fn batch<'a>(
             out.unknown(format!("deleted type {}", label(&kind)));
         }
         for data_type in known.doses {
-            out.doses.push(Dose {
-                data_type,
-                record_id: id.clone(),
-                status: Status::EnteredInError,
-                effective: Effective::At(at),
-                dose: None,
-                rate: None,
-                product: None,
-                device: None,
-                method: Method::Unknown,
-                note: None,
-                modified: None,
-            });
+            let status = Status::EnteredInError;
+            out.doses.push(Dose { status, ..Dose::new(data_type, id.clone(), Effective::At(at)) });
         }
         for measure in known.measures {
             let gone = Reading::new(measure, id.clone(), Effective::At(at), Value::Absent(Absent::Unknown));

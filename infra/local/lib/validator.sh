@@ -22,7 +22,7 @@ validate_snapshots() {
   refuses_what_is_bad "$work"
   resources_of_snapshots "$work"
   # From inside, so that a problem names the snapshot and its line, and nothing of the folder.
-  (cd "$work/snapshots" && with_own_codes *.snap) >"$work/found" || true   # what it found says more than its exit code
+  (cd "$work/snapshots" && with_own_codes -- *.snap) >"$work/found" || true   # what it found says more than its exit code
   unknown_errors "$work/found" || fail "validator: resources of $(realpath "$snapshots_dir") are not valid FHIR R4, see above (snapshot:line, severity, element, reason)"
 }
 
@@ -37,7 +37,7 @@ validate_generated() {
   trap "rm -rf ${work@Q}" EXIT
   draw=(cargo run --quiet --ignore-rust-version -p headwater-processors --example generated-readings -- "$count" ${HEADWATER_SEED:+"$HEADWATER_SEED"})
   (cd "$infra_local/../.." && "${draw[@]}") >"$work/generated" || fail "validator: no resources to read, see above: ${draw[*]}"
-  (cd "$work" && with_own_codes generated) >"$work/found" || true   # what it found says more than its exit code
+  (cd "$work" && with_own_codes -- generated) >"$work/found" || true   # what it found says more than its exit code
   sum=$(tail -n 1 "$work/found")
   if [[ $sum != "$count resources, 0 errors, "* ]]; then
     head -n 100 "$work/found"
@@ -46,11 +46,11 @@ validate_generated() {
   printf '%s\n' "$sum"
 }
 
-# with_own_codes FILE...: our own codes are held to what is published of them.
+# with_own_codes ARGUMENT...: our own codes and extensions are held to what is published of them.
 with_own_codes() {
   local published=() file
-  for file in "$infra_local"/../../docs/fhir/codesystem-*.json; do published+=(--resource "$file"); done
-  run_validator "${published[@]}" -- "$@"
+  for file in "$infra_local"/../../docs/fhir/{codesystem,structuredefinition,valueset}-*.json; do published+=(--resource "$file"); done
+  run_validator "${published[@]}" "$@"
 }
 
 # Prints the errors that known.tsv does not name, what known.tsv names in vain, and the sum; fails unless there is nothing but the sum.
@@ -71,11 +71,12 @@ unknown_errors() {
 }
 
 # A gate that lets everything through looks like one that finds nothing. Line N of bad.ndjson differs from a good resource in one thing,
-# and must be refused for the reason in line N of bad.expected; good.ndjson must pass. Both with the code system beside them.
+# and must be refused for the reason in line N of bad.expected; good.ndjson must pass. Both with the code system beside them, and what is
+# published (the arguments after the folder).
 refuses_what_is_bad() {
   local work=$1 own=(--resource "$validator_dir/codesystem.json") wrong
-  run_validator "${own[@]}" -- "$validator_dir/good.ndjson" >"$work/good" || { cat "$work/good" >&2; fail "validator: refuses a resource of good.ndjson"; }
-  run_validator "${own[@]}" <"$validator_dir/bad.ndjson" >"$work/bad" && fail "validator: bad.ndjson passes"
+  with_own_codes "${own[@]}" -- "$validator_dir/good.ndjson" >"$work/good" || { cat "$work/good" >&2; fail "validator: refuses a resource of good.ndjson"; }
+  with_own_codes "${own[@]}" <"$validator_dir/bad.ndjson" >"$work/bad" && fail "validator: bad.ndjson passes"
   wrong=$(awk -F '\t' '
     FILENAME == ARGV[1] { if (NF == 4) found[$1] = found[$1] "\n" $3 ": " $4; next }
     FILENAME == ARGV[2] { total = FNR; next }

@@ -97,6 +97,7 @@ public class Validate {
         unknownSystems);
     var rules = new FhirInstanceValidator(chain);
     rules.setErrorForUnknownProfiles(true);
+    rules.setAnyExtensionsAllowed(false);   // what nobody published says nothing to a reader
     rules.setValidatorPolicyAdvisor(new ProfilesByCode());
     validator = context.newValidator().registerValidatorModule(rules);
   }

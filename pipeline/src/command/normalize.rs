@@ -57,11 +57,7 @@ impl Normalize {
         if let Some(zone) = &self.time_zone {
             headwater_sources::time::zone(zone).map_err(|e| anyhow::anyhow!("--time-zone {zone:?}: {}", e.detail))?;
         }
-        anyhow::ensure!(
-            ids::is_fhir(&self.subject),
-            "--subject {:?}: expected 1 to 64 letters, digits, - and .",
-            self.subject
-        );
+        anyhow::ensure!(ids::is_fhir(&self.subject), "--subject {:?}: expected 1 to 64 letters, digits, - and .", self.subject);
         let mut clean = true;
         let mut stdout = std::io::stdout().lock();
         for file in &self.files {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::columns::Scratch;
+use super::fhir::version;
 use super::json::Json;
 use super::{MAPPER_VERSION, blank};
 
@@ -39,6 +40,7 @@ pub(super) fn put(raw: &Raw<'_>, device: &Device<'_>, scratch: &mut Scratch, out
 fn render(raw: &Raw<'_>, device: &Device<'_>, id: Uuid, out: &mut String) {
     Json::object(out, |o| {
         o.plain("resourceType", "Device").plain("id", id);
+        version(o, raw.fetched_at);
         o.only("identifier", |i| {
             i.plain("system", format_args!("urn:headwater:device:{}", raw.provider)).plain("value", id);
         });

@@ -2,11 +2,11 @@
 
 use std::fmt::{self, Display};
 
-use headwater_schemas::Position;
 use headwater_schemas::codes::{self, Coding, Concept, Measure};
 use headwater_schemas::observation::{Method, OffsetOrigin, Status};
 use headwater_schemas::raw::Raw;
-use headwater_schemas::reading::{Component, Effective, Reading, Stamp, Value};
+use headwater_schemas::reading::{Cgm, Component, Effective, Reading, Stamp, Value};
+use headwater_schemas::{Position, extensions};
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use rust_decimal::Decimal;
@@ -33,6 +33,9 @@ pub(super) fn render(
     Json::object(out, |o| {
         o.plain("resourceType", "Observation").plain("id", identity.id);
         meta(o, raw, position, profile(reading, identity.status), reading.effective.start().origin);
+        if let Some(cgm) = reading.cgm {
+            sensor(o, cgm);
+        }
         o.only("identifier", |i| {
             i.plain("system", format_args!("urn:headwater:record:{}", raw.provider)).plain("value", identity.id);
         });
@@ -48,6 +51,9 @@ pub(super) fn render(
             s.plain("reference", format_args!("Patient/{}", raw.subject_id));
         });
         effective(o, reading.effective, whole_day(reading));
+        if let Ok(at) = Timestamp::from_microsecond(identity.version) {
+            o.plain("issued", at);
+        }
         value(o, measure, told(&reading.value));
         if let Some(text) = method(reading) {
             o.nested("method", |m| {
@@ -61,6 +67,31 @@ pub(super) fn render(
         }
         components(o, reading);
     });
+}
+
+/// What is known of how a sensor came to its value.
+fn sensor(o: &mut Json<'_>, cgm: Cgm) {
+    if cgm.interval_ms.is_none() && cgm.backfilled.is_none() {
+        return;
+    }
+    o.list("extension", |list| {
+        if let Some(millis) = cgm.interval_ms {
+            list.item(|e| {
+                e.plain("url", extensions::SAMPLE_INTERVAL).nested("valueDuration", |q| seconds(q, millis.into()));
+            });
+        }
+        if let Some(backfilled) = cgm.backfilled {
+            list.item(|e| {
+                e.plain("url", extensions::BACKFILLED).number("valueBoolean", backfilled);
+            });
+        }
+    });
+}
+
+/// A FHIR Duration.
+pub(super) fn seconds(q: &mut Json<'_>, millis: i64) {
+    let seconds = Decimal::new(millis, 3).normalize();
+    q.number("value", seconds).plain("unit", "s").plain("system", codes::UCUM).plain("code", "s");
 }
 
 /// Where the resource came from, what it conforms to, and what is to be known of its time.
@@ -80,6 +111,15 @@ pub(super) fn meta(o: &mut Json<'_>, raw: &Raw<'_>, position: Position<'_>, prof
             }
         });
     });
+}
+
+/// Which of its states a resource is, where R4 has no element for it as Observation has.
+pub(super) fn version(o: &mut Json<'_>, version: i64) {
+    if let Ok(at) = Timestamp::from_microsecond(version) {
+        o.only("extension", |e| {
+            e.plain("url", extensions::VERSION).plain("valueInstant", at);
+        });
+    }
 }
 
 fn code(c: &mut Json<'_>, measure: &Measure, may: impl Fn(&Coding) -> bool) {
@@ -239,7 +279,7 @@ fn quantity(q: &mut Json<'_>, measure: &Measure, number: &Decimal, comparator: O
     }
 }
 
-fn coded(c: &mut Json<'_>, concept: &Concept) {
+pub(super) fn coded(c: &mut Json<'_>, concept: &Concept) {
     c.only("coding", |x| {
         x.plain("system", codes::LOCAL_VALUES).plain("code", concept.code);
     });
@@ -285,4 +325,4 @@ fn quarter(seconds: i32) -> i32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::{Input, Processor, Report};
 
 /// Raised whenever the same payload comes to another record than before.
-pub const MAPPER_VERSION: i32 = 1;
+pub const MAPPER_VERSION: i32 = 2;
 
 pub struct Normalize;
 

@@ -10,7 +10,7 @@ use headwater_processors::normalize;
 use headwater_schemas::codes::{self, Measure};
 use headwater_schemas::observation::{Method, OffsetOrigin, Status};
 use headwater_schemas::raw::{Amended, Gone, Lane, Origin, Raw};
-use headwater_schemas::reading::{Component, Device, Dose, Effective, Normalized, Reading, Stamp, Value};
+use headwater_schemas::reading::{Cgm, Component, Delivery, Device, Dose, Effective, Normalized, Parts, Reading, Stamp, Value};
 use headwater_schemas::{Outbox, Position, ids};
 use proptest::option;
 use proptest::prelude::*;
@@ -150,10 +150,19 @@ fn reading() -> BoxedStrategy<Reading<'static>> {
                 option::of(values::text()),
                 method(),
                 note(),
-                option::of(micros()),
+                (option::of(micros()), option::weighted(0.1, cgm())),
             )
                 .prop_map(
-                    move |((value, components), status, (effective, local_date), record_id, device, method, note, modified)| {
+                    move |(
+                        (value, components),
+                        status,
+                        (effective, local_date),
+                        record_id,
+                        device,
+                        method,
+                        note,
+                        (modified, cgm),
+                    )| {
                         Reading {
                             status,
                             local_date: local_date.map(Cow::Owned),
@@ -162,6 +171,7 @@ fn reading() -> BoxedStrategy<Reading<'static>> {
                             method,
                             note,
                             modified,
+                            cgm,
                             ..Reading::new(measure, record_id, effective, value)
                         }
                     },
@@ -170,15 +180,39 @@ fn reading() -> BoxedStrategy<Reading<'static>> {
         .boxed()
 }
 
+fn cgm() -> impl Strategy<Value = Cgm> {
+    (option::of(0..=u32::MAX), option::of(any::<bool>())).prop_map(|(interval_ms, backfilled)| Cgm { interval_ms, backfilled })
+}
+
 fn dose() -> BoxedStrategy<Dose<'static>> {
     let amount = || option::weighted(0.8, values::decimal());
+    let parts = || option::of((values::decimal(), values::decimal()).prop_map(|(normal, extended)| Parts { normal, extended }));
     let text = || option::of(values::text());
+    let programmed = (option::of(select(Delivery::ALL)), amount(), parts(), option::of(0..DAY / 1000));
     (
         (select(codes::MEDICATIONS), values::text(), status(), when()),
-        (amount(), amount(), text(), text(), method(), note(), option::of(micros())),
+        (amount(), parts(), amount(), programmed),
+        (text(), text(), method(), note(), option::of(micros())),
     )
-        .prop_map(|((data_type, record_id, status, (effective, _)), (dose, rate, product, device, method, note, modified))| {
-            Dose { data_type, record_id, status, effective, dose, rate, product, device, method, note, modified }
+        .prop_map(|((data_type, record_id, status, (effective, _)), (dose, parts, rate, programmed), said)| {
+            let (delivery, expected, expected_parts, expected_duration_ms) = programmed;
+            let (product, device, method, note, modified) = said;
+            Dose {
+                status,
+                dose,
+                parts,
+                rate,
+                delivery,
+                expected,
+                expected_parts,
+                expected_duration_ms,
+                product,
+                device,
+                method,
+                note,
+                modified,
+                ..Dose::new(data_type, record_id, effective)
+            }
         })
         .boxed()
 }

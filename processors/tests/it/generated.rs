@@ -129,13 +129,14 @@ fn medication(case: &Case, dose: &Dose<'_>, record: &Medication<'_>) -> Held {
     time(&fhir, dose.effective, None)?;
     let withdrawn = dose.status == Status::EnteredInError;
     prop_assert_eq!(fhir["status"] == "entered-in-error", withdrawn);
-    for (said, column, name) in [(dose.dose, record.dose_text, "dose"), (dose.rate, record.rate_text, "rateQuantity")] {
+    let numbers = [(dose.dose, record.dose_text, ("dose", "U")), (dose.rate, record.rate_text, ("rateQuantity", "U/h"))];
+    for (said, column, (name, unit)) in numbers {
         let digits = said.map(|number| number.to_string());
         prop_assert_eq!(column, digits.as_deref());
         match digits.filter(|_| !withdrawn) {
             Some(digits) => {
-                let expected = format!("\"{name}\":{{\"value\":{digits},");
-                prop_assert!(record.fhir.contains(&expected), "{}", expected);
+                let expected = format!("\"value\":{digits},\"unit\":\"{unit}\"");
+                prop_assert!(record.fhir.contains(&expected) && fhir["dosage"][name].is_object(), "{}", expected);
             }
             None => prop_assert!(fhir["dosage"][name].is_null()),
         }

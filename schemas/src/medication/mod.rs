@@ -36,5 +36,17 @@ avro_record! {
         pub raw_offset: i64,
         pub mapper_version: i32,
         pub fhir: &'a str,
+        pub delivery: Option<&'a str>,
+        pub normal: Option<f64>,
+        pub normal_text: Option<&'a str>,
+        pub extended: Option<f64>,
+        pub extended_text: Option<&'a str>,
+        pub expected: Option<f64>,
+        pub expected_text: Option<&'a str>,
+        pub expected_normal: Option<f64>,
+        pub expected_normal_text: Option<&'a str>,
+        pub expected_extended: Option<f64>,
+        pub expected_extended_text: Option<&'a str>,
+        pub expected_duration_ms: Option<i64>,
     }
 }

@@ -9,6 +9,7 @@ use headwater_schemas::avro::Field;
 use headwater_schemas::consent::{Consent, Decision};
 use headwater_schemas::coverage::{Coverage, Outcome};
 use headwater_schemas::hint::{Cause, Change, Hint};
+use headwater_schemas::medication::Medication;
 use headwater_schemas::observation::{Component, Method, Observation, OffsetOrigin, Samples, Status};
 use headwater_schemas::raw::{Amended, Encryption, Lane, Origin, Raw};
 use headwater_schemas::topics::{self, Subject};
@@ -162,6 +163,69 @@ fn consent_and_audit_agree_with_their_schemas() {
             detail: None,
         });
     }
+}
+
+fn medication() -> Medication<'static> {
+    Medication {
+        id: Uuid::from_u128(7),
+        record_id: "p-1",
+        subject_id: "s-1",
+        connection_id: Uuid::nil(),
+        provider: "p",
+        stream: "data",
+        lane: Lane::Live,
+        data_type: "insulin-bolus",
+        status: Status::Final,
+        start: 1,
+        end: Some(2),
+        utc_offset: None,
+        offset_origin: OffsetOrigin::None,
+        dose: Some(3.5),
+        dose_text: Some("3.50"),
+        rate: None,
+        rate_text: None,
+        product: Some("Brand"),
+        device_id: None,
+        method: Method::Device,
+        source_modified: None,
+        version: 5,
+        raw_topic: "raw.p",
+        raw_partition: 0,
+        raw_offset: 0,
+        mapper_version: 2,
+        fhir: "{}",
+        delivery: Some("bolus-dual"),
+        normal: Some(1.5),
+        normal_text: Some("1.50"),
+        extended: Some(2.0),
+        extended_text: Some("2"),
+        expected: Some(6.0),
+        expected_text: Some("6"),
+        expected_normal: Some(1.5),
+        expected_normal_text: Some("1.5"),
+        expected_extended: Some(4.5),
+        expected_extended_text: Some("4.5"),
+        expected_duration_ms: Some(7_200_000),
+    }
+}
+
+#[test]
+fn medications_agree_with_their_schema() {
+    let Value::Record(fields) = agrees(&medication()) else { panic!("a record") };
+    let at = |name: &str| fields.iter().find(|f| f.0 == name).map(|f| f.1.clone());
+    assert_eq!(at("expected_duration_ms"), Some(Value::Union(1, Box::new(Value::Long(7_200_000)))));
+}
+
+#[test]
+fn a_medication_of_the_first_schema_is_read_and_one_of_ours_is_read_by_it() {
+    use headwater_schemas::resolve::Resolver;
+    let [first, .., last] = headwater_schemas::released::versions(&topics::MEDICATION) else { panic!("two versions") };
+    let (mut ours, mut older, mut again) = (Vec::new(), Vec::new(), Vec::new());
+    medication().encode(&mut ours);
+    Resolver::new(last, first).unwrap().resolve(&ours, &mut older).unwrap();
+    Resolver::new(first, last).unwrap().resolve(&older, &mut again).unwrap();
+    let read = Medication::decode(&again).unwrap();
+    assert_eq!((read.dose_text, read.delivery, read.expected_duration_ms), (Some("3.50"), None, None));
 }
 
 #[test]

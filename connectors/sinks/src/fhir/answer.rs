@@ -83,7 +83,7 @@ struct Issue {
 impl Resource {
     /// Our version, microseconds: nothing where somebody else wrote it, or we only held its place.
     pub fn version(&self) -> Option<i64> {
-        let extension = self.extension.iter().find(|e| e.url == headwater_schemas::codes::VERSION_EXTENSION);
+        let extension = self.extension.iter().find(|e| e.url == headwater_schemas::extensions::VERSION);
         let text = self.issued.as_deref().or(extension.and_then(|e| e.value_instant.as_deref()))?;
         text.parse::<jiff::Timestamp>().ok().map(|at| at.as_microsecond())
     }

@@ -77,11 +77,12 @@ enum Fate {
 }
 
 impl FhirSink {
-    /// The store knows who a subject is elsewhere. `settle` is how long after an erasure its person's resources are swept.
+    /// The store knows who a subject is elsewhere.
     ///
     /// # Errors
     /// When a setting cannot be meant.
-    pub fn new(settings: &Settings, store: Arc<dyn Store>, settle: Duration) -> Result<Self, SettingsError> {
+    pub fn new(settings: &Settings, store: Arc<dyn Store>) -> Result<Self, SettingsError> {
+        let settle = Duration::from_secs(settings.erase_settle_seconds);
         let (client, kind, size) = (FhirClient::new(settings)?, settings.bundle, settings.bundle_size);
         Ok(Self { client, store, settle, kind, size, known: Mutex::default(), troubles: Mutex::default() })
     }

@@ -24,6 +24,9 @@ pub struct Settings {
     pub oauth: Option<OAuth>,
     /// PEM file of the authorities to trust, beside the system's.
     pub ca_file: Option<PathBuf>,
+    /// How long after an erasure its person's resources are removed: by then every process has heard of it and ended what it was doing.
+    #[serde(default = "half_a_minute")]
+    pub erase_settle_seconds: u64,
 }
 
 /// `[sinks.fhir.oauth]`: client credentials, by a secret or, as SMART Backend Services wants it, by a key.
@@ -58,6 +61,10 @@ impl BundleKind {
             Self::Transaction => "transaction",
         }
     }
+}
+
+fn half_a_minute() -> u64 {
+    30
 }
 
 fn hundred() -> usize {

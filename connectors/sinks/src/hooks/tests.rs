@@ -1,115 +1,19 @@
 //! The sink against a receiver that answers by script.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-
 use headwater_schemas::Position;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 
 use super::*;
 use crate::http::AddressError;
+use crate::testing::Receiver;
+use tokio::net::TcpListener;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const AT: i64 = 1_767_225_600_000_000;
 
-/// One request as it came.
-#[derive(Debug, Clone)]
-struct Heard {
-    line: String,
-    headers: HashMap<String, String>,
-    body: Vec<u8>,
-}
-
-impl Heard {
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
-
-    fn id(&self) -> &str {
-        &self.headers["webhook-id"]
-    }
-}
-
-#[derive(Default)]
-struct Script {
-    /// Status line and headers, each ended by its line break, and body. 204 once there are none left.
-    answers: Mutex<VecDeque<String>>,
-    heard: Mutex<Vec<Heard>>,
-}
-
-/// A receiver on a port of its own. It ends with the value.
-struct Receiver {
-    url: String,
-    script: Arc<Script>,
-    _tasks: JoinSet<()>,
-}
-
-impl Receiver {
-    /// `answers` are statuses with further header lines: `"429\r\nretry-after: 7"`.
-    async fn start(answers: &[&str]) -> Self {
-        Self::verbatim(answers.iter().map(|head| format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\n\r\n")).collect()).await
-    }
-
-    async fn verbatim(answers: VecDeque<String>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/in?token=hidden-query", listener.local_addr().unwrap());
-        let script = Arc::new(Script { answers: answers.into(), heard: Mutex::default() });
-        let mut tasks = JoinSet::new();
-        let shared = script.clone();
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                connections.spawn(serve(stream, shared.clone()));
-            }
-        });
-        Self { url, script, _tasks: tasks }
-    }
-
-    fn heard(&self) -> Vec<Heard> {
-        self.script.heard.lock().unwrap().clone()
-    }
-
-    fn sink(&self) -> HooksSink {
-        HooksSink::new(&settings(&self.url)).unwrap()
-    }
-}
-
-async fn serve(stream: TcpStream, script: Arc<Script>) {
-    let mut stream = BufReader::new(stream);
-    while let Some(heard) = hear(&mut stream).await {
-        script.heard.lock().unwrap().push(heard);
-        let answer = script.answers.lock().unwrap().pop_front();
-        let answer = answer.as_deref().unwrap_or("HTTP/1.1 204 No Content\r\n\r\n");
-        if stream.get_mut().write_all(answer.as_bytes()).await.is_err() {
-            return;
-        }
-    }
-}
-
-async fn hear(stream: &mut BufReader<TcpStream>) -> Option<Heard> {
-    let mut head = Vec::new();
-    loop {
-        let mut line = String::new();
-        if stream.read_line(&mut line).await.ok()? == 0 {
-            return None;
-        }
-        match line.trim_end() {
-            "" => break,
-            text => head.push(text.to_owned()),
-        }
-    }
-    let mut head = head.into_iter();
-    let line = head.next()?;
-    let headers: HashMap<String, String> =
-        head.filter_map(|line| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()))).collect();
-    let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
-    stream.read_exact(&mut body).await.ok()?;
-    Some(Heard { line, headers, body })
+fn sink(receiver: &Receiver) -> HooksSink {
+    HooksSink::new(&settings(&receiver.url)).unwrap()
 }
 
 fn settings(url: &str) -> Settings {
@@ -165,7 +69,7 @@ fn rejected(verdict: &Verdict) -> &Reject {
 #[tokio::test]
 async fn an_event_is_posted_signed_and_in_the_documented_shape() {
     let receiver = Receiver::start(&[]).await;
-    let verdicts = write(&receiver.sink(), &[event(State::NeedsReauth)]).await.unwrap();
+    let verdicts = write(&sink(&receiver), &[event(State::NeedsReauth)]).await.unwrap();
     assert_eq!(verdicts, [Verdict::Written]);
 
     let heard = receiver.heard();
@@ -218,7 +122,7 @@ fn the_same_record_has_the_same_id_and_any_other_has_another() {
 async fn states_that_are_not_selected_make_no_request() {
     let receiver = Receiver::start(&[]).await;
     let quiet = [State::Connected, State::HistoryComplete, State::Incremental].map(event);
-    assert_eq!(write(&receiver.sink(), &quiet).await.unwrap(), vec![Verdict::Written; 3]);
+    assert_eq!(write(&sink(&receiver), &quiet).await.unwrap(), vec![Verdict::Written; 3]);
     assert!(receiver.heard().is_empty());
 
     let chosen = Settings { events: Some(vec![Event(State::Connected)]), ..settings(&receiver.url) };
@@ -231,7 +135,7 @@ async fn states_that_are_not_selected_make_no_request() {
 #[tokio::test]
 async fn after_a_500_the_same_message_is_sent_again_under_the_same_id() {
     let receiver = Receiver::start(&["500 Internal Server Error", "200 OK"]).await;
-    let sink = receiver.sink();
+    let sink = sink(&receiver);
     let events = [event(State::Erased)];
     let unavailable = write(&sink, &events).await.unwrap_err();
     assert_eq!((unavailable.why.as_str(), unavailable.retry_after), ("the receiver answered 500", None));
@@ -245,7 +149,7 @@ async fn after_a_500_the_same_message_is_sent_again_under_the_same_id() {
 #[tokio::test]
 async fn a_batch_that_comes_again_goes_on_where_it_stopped() {
     let receiver = Receiver::start(&["200 OK", "410 Gone", "503 Service Unavailable"]).await;
-    let sink = receiver.sink();
+    let sink = sink(&receiver);
     let events: Vec<_> = row(1, 4).collect();
     write(&sink, &events).await.unwrap_err();
     assert_eq!(receiver.heard().len(), 3, "what follows a failed event of the same connection waits");
@@ -266,7 +170,7 @@ async fn a_batch_that_comes_again_goes_on_where_it_stopped() {
 async fn events_of_one_connection_are_told_in_their_order() {
     let receiver = Receiver::start(&[]).await;
     let events: Vec<_> = (0..5).flat_map(|n| (1..=20).filter_map(move |connection| row(connection, 5).nth(n))).collect();
-    write(&receiver.sink(), &events).await.unwrap();
+    write(&sink(&receiver), &events).await.unwrap();
 
     let mut told: HashMap<String, Vec<String>> = HashMap::new();
     for heard in receiver.heard() {
@@ -283,7 +187,7 @@ async fn events_of_one_connection_are_told_in_their_order() {
 async fn gone_and_other_refusals_are_rejected_with_their_status() {
     for status in ["410 Gone", "400 Bad Request", "401 Unauthorized", "404 Not Found", "422 Unprocessable Content"] {
         let receiver = Receiver::start(&[status]).await;
-        let verdicts = write(&receiver.sink(), &[event(State::Migrated)]).await.unwrap();
+        let verdicts = write(&sink(&receiver), &[event(State::Migrated)]).await.unwrap();
         let reject = rejected(&verdicts[0]);
         assert_eq!((reject.code, &reject.detail), (code::REFUSED, &format!("the receiver answered {}", &status[..3])));
     }
@@ -293,7 +197,7 @@ async fn gone_and_other_refusals_are_rejected_with_their_status() {
 async fn what_may_pass_is_no_records_fault() {
     for status in ["408 Request Timeout", "425 Too Early", "429 Too Many Requests", "500 Error", "502 Bad Gateway", "503 Busy"] {
         let receiver = Receiver::start(&[status]).await;
-        let unavailable = write(&receiver.sink(), &[event(State::Migrated)]).await.unwrap_err();
+        let unavailable = write(&sink(&receiver), &[event(State::Migrated)]).await.unwrap_err();
         assert_eq!(unavailable.why, format!("the receiver answered {}", &status[..3]));
     }
 }
@@ -302,7 +206,7 @@ async fn what_may_pass_is_no_records_fault() {
 async fn a_redirect_is_not_followed() {
     let elsewhere = Receiver::start(&[]).await;
     let receiver = Receiver::start(&[&format!("307 Temporary Redirect\r\nlocation: {}", elsewhere.url)]).await;
-    let unavailable = write(&receiver.sink(), &[event(State::Erased)]).await.unwrap_err();
+    let unavailable = write(&sink(&receiver), &[event(State::Erased)]).await.unwrap_err();
     assert_eq!(unavailable.why, "the receiver answered 307, redirects are not followed");
     assert!(elsewhere.heard().is_empty());
 }
@@ -318,7 +222,7 @@ async fn the_pause_a_receiver_asks_for_is_kept_up_to_five_minutes() {
         ("Wed, 21 Oct 2026 07:28:00 GMT", None),
     ] {
         let receiver = Receiver::start(&[&format!("429 Too Many Requests\r\nretry-after: {asked}")]).await;
-        let unavailable = write(&receiver.sink(), &[event(State::Erased)]).await.unwrap_err();
+        let unavailable = write(&sink(&receiver), &[event(State::Erased)]).await.unwrap_err();
         assert_eq!(unavailable.retry_after, kept.map(Duration::from_secs), "{asked}");
     }
 }
@@ -326,7 +230,7 @@ async fn the_pause_a_receiver_asks_for_is_kept_up_to_five_minutes() {
 #[tokio::test]
 async fn other_batches_keep_the_pause_too() {
     let receiver = Receiver::start(&["503 Busy\r\nretry-after: 200"]).await;
-    let sink = receiver.sink();
+    let sink = sink(&receiver);
     write(&sink, &[event(State::Erased)]).await.unwrap_err();
     let other: Vec<_> = row(2, 1).collect();
     let unavailable = write(&sink, &other).await.unwrap_err();
@@ -338,7 +242,7 @@ async fn other_batches_keep_the_pause_too() {
 #[tokio::test]
 async fn a_batch_whose_time_is_up_makes_no_further_request() {
     let receiver = Receiver::start(&[]).await;
-    let sink = receiver.sink();
+    let sink = sink(&receiver);
     let round = Round { until: Instant::now() - Duration::from_millis(1), stopped: Mutex::default() };
     let lane = [(0, Message::of(&event(State::Erased)).unwrap())];
     assert!(sink.tell(&lane, &round).await.is_empty());
@@ -365,7 +269,7 @@ async fn no_connection_is_no_records_fault_and_names_no_address() {
 async fn a_long_answer_is_not_read_to_its_end() {
     let start = format!("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n{}", "x".repeat(64 * 1024));
     let receiver = Receiver::verbatim([start].into()).await;
-    let sink = receiver.sink();
+    let sink = sink(&receiver);
     let events = [event(State::Erased)];
     let written = tokio::time::timeout(TIMEOUT / 2, write(&sink, &events)).await.expect("the rest is not waited for");
     assert_eq!(written.unwrap(), [Verdict::Written]);
@@ -378,7 +282,7 @@ async fn a_body_that_does_not_decode_is_rejected_and_the_others_are_told() {
     event(State::Erased).encode(&mut good);
     let mut timeless = Vec::new();
     Connection { at: i64::MAX, ..event(State::Erased) }.encode(&mut timeless);
-    let verdicts = write_bodies(&receiver.sink(), &[vec![0xff; 3], good, timeless]).await.unwrap();
+    let verdicts = write_bodies(&sink(&receiver), &[vec![0xff; 3], good, timeless]).await.unwrap();
     assert_eq!(rejected(&verdicts[0]).code, code::BAD_AVRO);
     assert_eq!(verdicts[1], Verdict::Written);
     assert_eq!(rejected(&verdicts[2]).code, code::BAD_TIME);

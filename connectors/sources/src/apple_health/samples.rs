@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use headwater_schemas::codes::*;
-use headwater_schemas::observation::{Method, Status};
+use headwater_schemas::observation::Method;
 use headwater_schemas::reading::{Dose, Effective, Normalized, Reading, Stamp, Value};
 use headwater_schemas::reject::{Reject, code};
 use rust_decimal::Decimal;
 
 use super::types::{self, Kind};
-use crate::fields::{Fields, Scale, blood_pressure, label};
+use crate::fields::{Fields, Scale, blood_pressure, key, label};
 use crate::phone::{self, Head, positive};
 use crate::units::convert;
 
@@ -140,19 +140,15 @@ fn insulin<'a>(row: &mut Fields<'a>, head: &Head<'a>, at: Effective, out: &mut N
         return Err(Reject::new(code::UNEXPECTED_SHAPE, "expected IU").at("unit"));
     }
     let mut metadata = row.inner("metadata")?;
-    let basal = metadata.text("HKInsulinDeliveryReason")?.is_some_and(|reason| matches!(&*reason, "1" | "basal"));
-    out.doses.push(Dose {
-        data_type: if basal { INSULIN_BASAL } else { INSULIN_BOLUS },
-        record_id: head.id.clone(),
-        status: Status::Final,
-        effective: at,
-        dose,
-        rate: None,
-        product: None,
-        device: head.device.clone(),
-        method: head.method,
-        note: None,
-        modified: None,
-    });
+    let data_type = match metadata.text("HKInsulinDeliveryReason")?.as_deref() {
+        Some("1" | "basal") => INSULIN_BASAL,
+        Some("2" | "bolus") => INSULIN_BOLUS,
+        other => {
+            out.unknown(format!("HKInsulinDeliveryReason {}", key(other.unwrap_or("absent"))));
+            INSULIN_BOLUS
+        }
+    };
+    let (device, method) = (head.device.clone(), head.method);
+    out.doses.push(Dose { dose, device, method, ..Dose::new(data_type, head.id.clone(), at) });
     Ok(())
 }

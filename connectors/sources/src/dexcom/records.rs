@@ -156,17 +156,11 @@ pub(super) fn event<'a>(mut row: Fields<'a>, out: &mut Normalized<'a>) -> Result
             out.push(Reading { components, ..entered(&EXERCISE, Effective::During(head.at, end), value) });
         }
         Some("insulin") => out.doses.push(Dose {
-            data_type: INSULIN_BOLUS,
-            record_id: head.id.clone(),
             status,
-            effective: at,
             dose: number.filter(|_| !gone),
-            rate: None,
             product: subtype,
-            device: None,
             method: Method::Manual,
-            note: None,
-            modified: None,
+            ..Dose::new(INSULIN_BOLUS, head.id.clone(), at)
         }),
         // How somebody feels, and what they wrote down: words, kept in raw.
         other => out.unknown(format!("event {}", label(other.unwrap_or("without type")))),

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 
 use headwater_schemas::codes::*;
-use headwater_schemas::observation::{Method, OffsetOrigin, Status};
-use headwater_schemas::reading::{Absent, Comparator, Component, Device, Dose, Effective, Normalized, Reading, Stamp, Value};
+use headwater_schemas::observation::{Method, OffsetOrigin};
+use headwater_schemas::reading::{
+    Absent, Cgm, Comparator, Component, Delivery, Device, Dose, Effective, Normalized, Parts, Reading, Stamp, Value,
+};
 use headwater_schemas::reject::{Reject, code};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
@@ -26,9 +28,6 @@ const LEFT: &[&str] = &[
     "annotations",
     "scheduleName",
     "suppressed",
-    "expectedNormal",
-    "expectedExtended",
-    "expectedDuration",
     "percent",
     "notes",
     "name",
@@ -129,11 +128,21 @@ fn glucose<'a>(
     if let Some(trend) = row.text("trend")? {
         components.push(Component { measure: &GLUCOSE_TREND, value: Value::Text(trend) });
     }
-    let rate = if measure == mass { &GLUCOSE_RATE_MASS } else { &GLUCOSE_RATE_MOLAR };
-    components.extend(row.decimal("trendRate")?.map(|v| Component { measure: rate, value: Value::Quantity(v) }));
+    let per_minute = match row.text("trendRateUnits")?.as_deref() {
+        Some("mg/dL/minute") => Some(&GLUCOSE_RATE_MASS),
+        Some("mmol/L/minute") => Some(&GLUCOSE_RATE_MOLAR),
+        Some(other) => {
+            out.unknown(format!("trendRateUnits {}", label(other)));
+            None
+        }
+        None => Some(if measure == mass { &GLUCOSE_RATE_MASS } else { &GLUCOSE_RATE_MOLAR }),
+    };
+    let rate = row.decimal("trendRate")?.zip(per_minute);
+    components.extend(rate.map(|(rate, measure)| Component { measure, value: Value::Quantity(rate) }));
+    let cgm = cgm(row)?;
     let manual = row.text("subType")?.as_deref() == Some("manual");
     let method = if manual { Method::Manual } else { head.method };
-    out.push(Reading { components, method, ..head.reading(measure, Effective::At(at), value) });
+    out.push(Reading { components, method, cgm, ..head.reading(measure, Effective::At(at), value) });
     Ok(())
 }
 
@@ -151,29 +160,34 @@ fn limit(row: &mut Fields<'_>) -> Result<Option<Comparator>, Reject> {
     Ok(None)
 }
 
-fn dose<'a>(data_type: &'static str, head: &Head<'a>, effective: Effective) -> Dose<'a> {
-    Dose {
-        data_type,
-        record_id: head.id.clone(),
-        status: Status::Final,
-        effective,
-        dose: None,
-        rate: None,
-        product: None,
-        device: head.device.clone(),
-        method: head.method,
-        note: None,
-        modified: None,
-    }
+/// Only what the record says of itself: how often a sensor measures is not guessed from its maker.
+fn cgm(row: &mut Fields<'_>) -> Result<Option<Cgm>, Reject> {
+    let interval_ms = match row.decimal("sampleInterval")? {
+        Some(millis) => Some(
+            millis
+                .to_u32()
+                .filter(|m| (1..=86_400_000).contains(m))
+                .ok_or_else(|| Reject::new(code::UNEXPECTED_SHAPE, "expected milliseconds within a day").at("sampleInterval"))?,
+        ),
+        None => None,
+    };
+    let backfilled = row.read::<bool>("backfilled")?;
+    Ok((interval_ms.is_some() || backfilled.is_some()).then_some(Cgm { interval_ms, backfilled }))
 }
 
-/// Milliseconds from a moment on.
+fn dose<'a>(data_type: &'static str, head: &Head<'a>, effective: Effective) -> Dose<'a> {
+    Dose { device: head.device.clone(), method: head.method, ..Dose::new(data_type, head.id.clone(), effective) }
+}
+
+/// Milliseconds that something took or was to take.
+fn millis(row: &mut Fields<'_>, name: &'static str) -> Result<Option<i64>, Reject> {
+    let Some(millis) = row.decimal(name)? else { return Ok(None) };
+    let millis = millis.to_i64().filter(|m| (0..=7 * 86_400_000).contains(m));
+    millis.map(Some).ok_or_else(|| Reject::new(code::UNEXPECTED_SHAPE, "expected milliseconds within a week").at(name))
+}
+
 fn span(row: &mut Fields<'_>, at: Stamp) -> Result<Option<Stamp>, Reject> {
-    let Some(millis) = row.decimal("duration")? else { return Ok(None) };
-    let micros = millis.to_i64().filter(|m| (0..=7 * 86_400_000).contains(m)).map(|m| m * 1000);
-    let micros =
-        micros.ok_or_else(|| Reject::new(code::UNEXPECTED_SHAPE, "expected milliseconds within a week").at("duration"))?;
-    Ok(Some(Stamp { micros: at.micros + micros, ..at }))
+    Ok(millis(row, "duration")?.map(|millis| Stamp { micros: at.micros + millis * 1000, ..at }))
 }
 
 fn product<'a>(row: &mut Fields<'a>) -> Result<Option<Cow<'a, str>>, Reject> {
@@ -182,46 +196,86 @@ fn product<'a>(row: &mut Fields<'a>) -> Result<Option<Cow<'a, str>>, Reject> {
     Ok(formulation.text("name")?.or(simple))
 }
 
+fn units(row: &mut Fields<'_>, name: &'static str) -> Result<Option<Decimal>, Reject> {
+    match row.decimal(name)? {
+        Some(units) if units.is_sign_negative() => Err(no_units(name)),
+        units => Ok(units),
+    }
+}
+
+fn no_units(name: &'static str) -> Reject {
+    Reject::new(code::BAD_NUMBER, "expected units of insulin").at(name)
+}
+
+/// All of it, and the parts where there are two.
+fn amount(normal: Option<Decimal>, extended: Option<Decimal>) -> Option<(Decimal, Option<Parts>)> {
+    match (normal, extended) {
+        (Some(normal), Some(extended)) => Some((normal.checked_add(extended)?, Some(Parts { normal, extended }))),
+        (one, other) => one.or(other).map(|units| (units, None)),
+    }
+}
+
 fn bolus<'a>(row: &mut Fields<'a>, head: &Head<'a>, at: Stamp, out: &mut Normalized<'a>) -> Result<(), Reject> {
-    let (normal, extended) = (row.decimal("normal")?, row.decimal("extended")?);
-    let given = match (normal, extended) {
-        (Some(a), Some(b)) => a.checked_add(b),
-        (one, other) => one.or(other),
+    let (normal, extended) = (units(row, "normal")?, units(row, "extended")?);
+    let (given, parts) = amount(normal, extended).ok_or_else(|| no_units("normal"))?;
+    // A part that came to its end has no expected beside it: what was given of it is what was programmed.
+    let (more_normal, more_extended) = (units(row, "expectedNormal")?, units(row, "expectedExtended")?);
+    let expected = if more_normal.is_some() || more_extended.is_some() {
+        Some(amount(more_normal.or(normal), more_extended.or(extended)).ok_or_else(|| no_units("expectedNormal"))?)
+    } else {
+        None
     };
-    let given = given.filter(|units| !units.is_sign_negative());
-    let given = given.ok_or_else(|| Reject::new(code::BAD_NUMBER, "expected units of insulin").at("normal"))?;
-    let note = match row.text("subType")?.as_deref() {
-        Some("square") => Some("spread over the whole time"),
-        Some("dual/square" | "dual") => Some("part at once, part spread over the time"),
-        Some("normal" | "automated") | None => None,
+    let (delivery, note) = match row.text("subType")?.as_deref() {
+        Some("normal") => (Some(Delivery::BolusNormal), None),
+        Some("square") => (Some(Delivery::BolusExtended), Some("spread over the whole time")),
+        Some("dual/square" | "dual") => (Some(Delivery::BolusDual), Some("part at once, part spread over the time")),
+        Some("automated") => (Some(Delivery::Automated), Some(LOOP)),
         Some(other) => {
             out.unknown(format!("bolus subType {}", label(other)));
-            None
+            (None, None)
         }
+        None => (None, None),
     };
     let effective = crate::phone::effective(at, span(row, at)?)?;
-    let product = product(row)?;
-    out.doses.push(Dose { dose: Some(given), note, product, ..dose(INSULIN_BOLUS, head, effective) });
+    out.doses.push(Dose {
+        dose: Some(given),
+        parts,
+        delivery,
+        expected: expected.map(|(units, _)| units),
+        expected_parts: expected.and_then(|(_, parts)| parts),
+        expected_duration_ms: millis(row, "expectedDuration")?,
+        note,
+        product: product(row)?,
+        ..dose(INSULIN_BOLUS, head, effective)
+    });
     Ok(())
 }
+
+const LOOP: &str = "set by the device's own loop";
 
 fn basal<'a>(row: &mut Fields<'a>, head: &Head<'a>, at: Stamp, out: &mut Normalized<'a>) -> Result<(), Reject> {
     let end = span(row, at)?.ok_or_else(|| missing("duration"))?;
     let rate = row.decimal("rate")?.filter(|rate| !rate.is_sign_negative());
-    let (rate, note) = match row.text("deliveryType")?.as_deref() {
+    let (delivery, rate, note) = match row.text("deliveryType")?.as_deref() {
         // A pump that is stopped gives nothing: that is a fact, not a gap.
-        Some("suspend") => (Some(Decimal::ZERO), Some("delivery was suspended")),
-        Some("temp") => (rate, Some("a temporary rate")),
-        Some("automated") => (rate, Some("set by the device's own loop")),
-        Some("scheduled") => (rate, None),
+        Some("suspend") => (Some(Delivery::Suspended), Some(Decimal::ZERO), Some("delivery was suspended")),
+        Some("temp") => (Some(Delivery::BasalTemporary), rate, Some("a temporary rate")),
+        Some("automated") => (Some(Delivery::Automated), rate, Some(LOOP)),
+        Some("scheduled") => (Some(Delivery::BasalScheduled), rate, None),
         other => {
             out.unknown(format!("deliveryType {}", label(other.unwrap_or("absent"))));
-            (rate, None)
+            (None, rate, None)
         }
     };
     let rate = rate.ok_or_else(|| Reject::new(code::BAD_NUMBER, "expected units of insulin an hour").at("rate"))?;
-    let product = product(row)?;
-    out.doses.push(Dose { rate: Some(rate), note, product, ..dose(INSULIN_BASAL, head, Effective::During(at, end)) });
+    out.doses.push(Dose {
+        rate: Some(rate),
+        delivery,
+        expected_duration_ms: millis(row, "expectedDuration")?,
+        note,
+        product: product(row)?,
+        ..dose(INSULIN_BASAL, head, Effective::During(at, end))
+    });
     Ok(())
 }
 

@@ -6,20 +6,20 @@ use headwater_schemas::reading::{Absent, Comparator, Samples};
 
 use super::*;
 
-const NOON: i64 = 1_790_164_800_000_000;
-const HOUR: i64 = 3_600_000_000;
-const RAW: Position<'_> = Position { topic: "raw.a", partition: 3, offset: 42 };
+pub(in crate::normalize) const NOON: i64 = 1_790_164_800_000_000;
+pub(in crate::normalize) const HOUR: i64 = 3_600_000_000;
+pub(in crate::normalize) const RAW: Position<'_> = Position { topic: "raw.a", partition: 3, offset: 42 };
 
 fn stamp(micros: i64, offset: Option<i32>) -> Stamp {
     Stamp { micros, offset, origin: if offset.is_some() { OffsetOrigin::Source } else { OffsetOrigin::None } }
 }
 
-fn summer(micros: i64) -> Stamp {
+pub(in crate::normalize) fn summer(micros: i64) -> Stamp {
     stamp(micros, Some(7200))
 }
 
-fn line(reading: &Reading<'_>, status: Status) -> String {
-    let raw = Raw {
+pub(in crate::normalize) fn raw() -> Raw<'static> {
+    Raw {
         raw_id: Uuid::nil(),
         provider: "own_source",
         connection_id: ids::connection("own_source", "user-1"),
@@ -39,14 +39,18 @@ fn line(reading: &Reading<'_>, status: Status) -> String {
         version_floor: None,
         encryption: None,
         body: b"",
-    };
+    }
+}
+
+fn line(reading: &Reading<'_>, status: Status) -> String {
+    let raw = raw();
     let id = ids::observation(raw.connection_id, raw.subject_id, reading.measure.slug, &reading.record_id);
     let mut out = String::new();
     render(&raw, RAW, reading, &Identity { id, status, version: NOON, previous_start: None }, Some(Uuid::from_u128(7)), &mut out);
     out + "\n"
 }
 
-fn snapshot(name: &str, text: &str) {
+pub(in crate::normalize) fn snapshot(name: &str, text: &str) {
     insta::with_settings!({ snapshot_path => "../../../tests/it/snapshots", omit_expression => true, prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!(name, text);
     });
@@ -129,6 +133,13 @@ fn every_form_of_a_value() {
         text += &line(&Reading::new(measure, "1", Effective::At(summer(NOON)), value), Status::Amended);
     }
     let ecg = [Component { measure: &codes::ECG_LEAD_I, value: Value::Samples(Samples { period_ms: one, data: "1 2".into() }) }];
+    for cgm in [(Some(300_000), Some(true)), (Some(61_500), None), (None, Some(false)), (None, None)] {
+        let cgm = Some(Cgm { interval_ms: cgm.0, backfilled: cgm.1 });
+        let value = Value::Quantity(Decimal::from(104));
+        let at = Effective::At(summer(NOON));
+        let reading = Reading { cgm, ..Reading::new(&codes::GLUCOSE_INTERSTITIAL_MASS, "1", at, value) };
+        text += &line(&reading, Status::Final);
+    }
     text += &line(
         &Reading {
             components: ecg.into(),

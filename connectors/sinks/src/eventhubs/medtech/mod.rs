@@ -24,7 +24,7 @@
 
 pub mod mapping;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 

@@ -26,7 +26,7 @@ fn templates(file: &str) -> Vec<Value> {
     mapping["template"].as_array().unwrap().iter().map(|named| named["template"].clone()).collect()
 }
 
-fn record(measure: &'static Measure) -> Observation<'static> {
+pub(crate) fn record(measure: &'static Measure) -> Observation<'static> {
     Observation {
         id: Uuid::from_u128(1),
         record_id: "r",
@@ -100,6 +100,18 @@ pub(crate) fn dose(status: Status) -> Medication<'static> {
         raw_offset: 0,
         mapper_version: 1,
         fhir: r#"{"resourceType":"MedicationAdministration","dosage":{"dose":{"value":1.50}}}"#,
+        delivery: None,
+        normal: None,
+        normal_text: None,
+        extended: None,
+        extended_text: None,
+        expected: None,
+        expected_text: None,
+        expected_normal: None,
+        expected_normal_text: None,
+        expected_extended: None,
+        expected_extended_text: None,
+        expected_duration_ms: None,
     }
 }
 
