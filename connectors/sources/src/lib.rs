@@ -11,6 +11,7 @@ pub mod keys;
 pub mod phone;
 pub mod profile;
 pub mod rest;
+pub mod series;
 pub mod sign;
 pub mod source;
 #[cfg(test)]

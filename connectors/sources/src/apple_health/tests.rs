@@ -2,10 +2,11 @@
 
 use headwater_schemas::codes::*;
 use headwater_schemas::observation::{Method, Status};
-use headwater_schemas::reading::Value;
+use headwater_schemas::reading::{Normalized, Value};
 
 use super::AppleHealth;
-use crate::testing::{Brought, all, digits, fixture, zipped};
+use crate::source::Source as _;
+use crate::testing::{Brought, all, digits, fixture, raw, zipped};
 
 #[test]
 fn units_are_converted_and_a_unit_that_leads_nowhere_is_refused() {
@@ -30,6 +31,22 @@ fn a_blood_pressure_is_taken_once_and_insulin_is_no_observation() {
     let out = fixture(&AppleHealth, "records.phone", None);
     assert_eq!((all(&out, &BLOOD_PRESSURE).len(), all(&out, &SYSTOLIC).len()), (1, 0));
     assert_eq!((out.doses.len(), out.doses[0].data_type), (1, INSULIN_BOLUS));
+}
+
+#[test]
+fn insulin_is_what_its_reason_says_and_a_reason_that_is_not_known_is_counted() {
+    let sample = |metadata: &str| {
+        let body = format!(
+            r#"{{"records":[{{"type":"HKQuantityTypeIdentifierInsulinDelivery","start":"2026-10-25T07:50:00Z","value":4,"unit":"IU"{metadata}}}]}}"#
+        );
+        let mut out = Normalized::default();
+        AppleHealth.normalize(&raw("apple_health", "records", body.leak().as_bytes(), None), &mut out).unwrap();
+        (out.doses[0].data_type, out.unknown.join(","))
+    };
+    let of = |reason: &str| sample(&format!(r#","metadata":{{"HKInsulinDeliveryReason":"{reason}"}}"#));
+    assert_eq!((of("1"), of("2")), ((INSULIN_BASAL, String::new()), (INSULIN_BOLUS, String::new())));
+    assert_eq!(of("3"), (INSULIN_BOLUS, "HKInsulinDeliveryReason 3".into()));
+    assert_eq!(sample(""), (INSULIN_BOLUS, "HKInsulinDeliveryReason absent".into()));
 }
 
 #[test]

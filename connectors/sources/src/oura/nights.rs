@@ -1,17 +1,16 @@
 //! Nights with their stages and series, and the heart rate of the day.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use headwater_schemas::codes::*;
 use headwater_schemas::observation::{Method, Status};
-use headwater_schemas::reading::{Absent, Component, Effective, Normalized, Reading, Samples, Stamp, Value};
+use headwater_schemas::reading::{Absent, Component, Effective, Normalized, Reading, Stamp, Value};
 use headwater_schemas::reject::{Reject, code};
 use rust_decimal::Decimal;
 
 use crate::fields::{Fields, Part, Scale, label};
 use crate::json::Number;
-use crate::time;
+use crate::{series, time};
 
 static PARTS: &[Part] = &[
     ("deep_sleep_duration", &SLEEP_DEEP, Scale::Seconds),
@@ -99,8 +98,8 @@ pub(super) fn night<'a>(mut row: Fields<'a>, out: &mut Normalized<'a>) -> Result
             out.push(night.reading(measure, Value::Quantity(value)));
         }
     }
-    if let Some(series) = row.read::<Fields<'a>>("hrv")? {
-        variability(&night, series, out).map_err(|r| r.under("hrv"))?;
+    if let Some(values) = row.read::<Fields<'a>>("hrv")? {
+        variability(&night, values, out).map_err(|r| r.under("hrv"))?;
     }
     if let Some(phases) = row.text("sleep_phase_5_min")? {
         stages(&night, &phases, out);
@@ -110,33 +109,20 @@ pub(super) fn night<'a>(mut row: Fields<'a>, out: &mut Normalized<'a>) -> Result
 }
 
 /// RMSSD at even distances, with gaps.
-fn variability<'a>(night: &Night<'a>, mut series: Fields<'a>, out: &mut Normalized<'a>) -> Result<(), Reject> {
-    let interval: Decimal = series
+fn variability<'a>(night: &Night<'a>, mut row: Fields<'a>, out: &mut Normalized<'a>) -> Result<(), Reject> {
+    let interval: Decimal = row
         .decimal("interval")?
         .filter(|i| i.is_sign_positive() && !i.is_zero())
         .ok_or_else(|| Reject::new(code::UNEXPECTED_SHAPE, "expected seconds between the items").at("interval"))?;
-    let first = time::rfc3339(&series.need::<Cow<'a, str>>("timestamp")?).map_err(|r| r.at("timestamp"))?;
-    let items: Vec<Option<Number<'a>>> = series.need("items")?;
-    let mut data = String::with_capacity(items.len() * 4);
-    for item in &items {
-        let gap = if data.is_empty() { "" } else { " " };
-        match item {
-            Some(number) => write!(data, "{gap}{}", number.decimal()?),
-            None => write!(data, "{gap}E"),
-        }
-        .expect("a string takes all");
-    }
-    if items.iter().all(Option::is_none) {
-        return Ok(());
-    }
-    let count = i64::try_from(items.len()).unwrap_or(0).saturating_sub(1);
-    let length = interval.checked_mul(Decimal::from(count)).and_then(|s| i64::try_from(s.trunc()).ok());
-    let length = length.and_then(|s| s.checked_mul(1_000_000)).and_then(|l| first.micros.checked_add(l));
-    let last = length.ok_or_else(|| Reject::new(code::IMPLAUSIBLE, "expected a series of one night").at("interval"))?;
-    let during = time::between(first, Stamp { micros: last, ..first })?;
+    let first = time::rfc3339(&row.need::<Cow<'a, str>>("timestamp")?).map_err(|r| r.at("timestamp"))?;
+    let items: Vec<Option<Number<'a>>> = row.need("items")?;
     let period_ms = interval.checked_mul(Decimal::ONE_THOUSAND).unwrap_or(interval).normalize();
-    let value = Value::Samples(Samples { period_ms, data: Cow::Owned(data) });
-    out.push(Reading { effective: during, ..night.reading(&HRV_RMSSD, value) });
+    let items = items.iter().map(|item| item.as_ref().map(Number::decimal).transpose());
+    for piece in series::pieces(&night.id, first, period_ms, items)? {
+        let effective = time::between(piece.start, piece.last)?;
+        let reading = night.reading(&HRV_RMSSD, Value::Samples(piece.samples));
+        out.push(Reading { effective, record_id: piece.record_id, ..reading });
+    }
     Ok(())
 }
 

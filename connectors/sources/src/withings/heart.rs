@@ -1,12 +1,11 @@
 //! Recordings of the heart: their list, and one signal.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use headwater_schemas::codes::*;
 use headwater_schemas::observation::Method;
 use headwater_schemas::raw::Raw;
-use headwater_schemas::reading::{Component, Effective, Normalized, Reading, Samples, Stamp, Value};
+use headwater_schemas::reading::{Component, Effective, Normalized, Reading, Value};
 use headwater_schemas::reject::{Reject, code};
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
@@ -16,7 +15,7 @@ use serde_json::value::RawValue;
 use super::devices::named;
 use super::measures::rhythm;
 use super::time_of;
-use crate::{json, time};
+use crate::{json, series, time};
 
 #[derive(Deserialize)]
 struct List<'a> {
@@ -104,18 +103,15 @@ pub(super) fn signal<'a>(
         .window_start
         .ok_or_else(|| Reject::new(code::BAD_TIME, "expected the time of the recording as start of the window"))?;
     let start = time_of(start / 1_000_000, None, profile)?;
-    let length = parsed.signal.len() as i64 * 1_000_000 / i64::from(parsed.sampling_frequency);
-    let mut data = String::with_capacity(parsed.signal.len() * 5);
-    for (index, sample) in parsed.signal.iter().enumerate() {
-        let blank = if index == 0 { "" } else { " " };
-        write!(data, "{blank}{sample}").expect("a string takes all");
-    }
     let period_ms = (Decimal::ONE_THOUSAND / Decimal::from(parsed.sampling_frequency)).round_dp(9).normalize();
-    let during = Effective::During(start, Stamp { micros: start.micros + length, ..start });
-    out.push(Reading {
-        components: vec![Component { measure: &ECG_LEAD_I, value: Value::Samples(Samples { period_ms, data: data.into() }) }],
-        method: Method::Device,
-        ..Reading::new(&ECG, (start.micros / 1_000_000).to_string(), during, Value::Panel)
-    });
+    let id = (start.micros / 1_000_000).to_string().into();
+    let signal = parsed.signal.iter().map(|sample| Ok(Some(Decimal::from(*sample))));
+    for piece in series::pieces(&id, start, period_ms, signal).map_err(|r| r.at("body.signal"))? {
+        out.push(Reading {
+            components: vec![Component { measure: &ECG_LEAD_I, value: Value::Samples(piece.samples) }],
+            method: Method::Device,
+            ..Reading::new(&ECG, piece.record_id, Effective::During(piece.start, piece.end), Value::Panel)
+        });
+    }
     Ok(())
 }

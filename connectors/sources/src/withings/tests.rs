@@ -333,6 +333,21 @@ fn a_signal_is_microvolts_at_its_own_pace() {
 }
 
 #[test]
+fn a_long_signal_is_electrocardiograms_that_follow_one_another() {
+    let signal = vec!["7"; 40_000].join(",");
+    let body = format!(r#"{{"status":0,"body":{{"signal":[{signal}],"sampling_frequency":500}}}}"#);
+    let mut out = Normalized::default();
+    Withings.normalize(&raw("heart", body.as_bytes()), &mut out).unwrap();
+    let [first, second, third] = &out.readings[..] else { panic!("three, got {}", out.readings.len()) };
+    assert_eq!(first.effective.end(), Some(second.effective.start()));
+    assert_eq!(second.effective.end(), Some(third.effective.start()));
+    assert_eq!(third.effective.end().unwrap().micros - first.effective.start().micros, 80_000_000);
+    let whole = first.record_id.clone().into_owned();
+    assert_eq!(whole, (first.effective.start().micros / 1_000_000).to_string());
+    assert_eq!(second.record_id, format!("{whole}:{}", second.effective.start().micros / 1000));
+}
+
+#[test]
 fn devices_keep_the_providers_words_and_tolerate_what_is_missing() {
     let out = normalized("getdevice.all");
     assert_eq!(out.devices.len(), 2);

@@ -430,18 +430,20 @@ fn data_types_have_no_dot_and_no_quote() {
 #[test]
 fn every_component_of_the_documented_records_has_its_place() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../processors/tests/it/snapshots");
-    let measure = |concept: &Value| -> &'static Measure {
+    // Without a coding where R4's profile has no room for the value.
+    let measure = |concept: &Value| -> Option<&'static Measure> {
         let coding = &concept["code"]["coding"][0];
-        ALL.iter().copied().find(|m| coding["code"] == m.main().code && coding["system"] == m.main().system).unwrap()
+        ALL.iter().copied().find(|m| coding["code"] == m.main().code && coding["system"] == m.main().system)
     };
     let (mut seen, mut homeless) = (BTreeSet::new(), BTreeSet::new());
     for file in fs::read_dir(folder).unwrap() {
         let text = fs::read_to_string(file.unwrap().path()).unwrap();
         let resources = text.lines().filter(|line| line.starts_with(r#"{"resourceType":"Observation""#));
         for resource in resources.map(|line| serde_json::from_str::<Value>(line).unwrap()) {
-            let whole = measure(&resource);
+            let Some(whole) = measure(&resource) else { continue };
             for component in resource.get("component").and_then(Value::as_array).into_iter().flatten() {
-                let pair = (whole.slug, measure(component).slug);
+                let Some(part) = measure(component) else { continue };
+                let pair = (whole.slug, part.slug);
                 seen.insert(pair);
                 if !mapping::parts(whole).iter().any(|part| part.slug == pair.1) {
                     homeless.insert(pair);
