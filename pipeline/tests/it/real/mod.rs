@@ -5,6 +5,7 @@ mod bad_input;
 mod browser;
 mod clouds;
 mod feed;
+mod fhir;
 mod journey;
 mod kills;
 mod outages;

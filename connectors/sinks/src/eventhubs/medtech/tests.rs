@@ -436,8 +436,12 @@ fn every_component_of_the_documented_records_has_its_place() {
         ALL.iter().copied().find(|m| coding["code"] == m.main().code && coding["system"] == m.main().system)
     };
     let (mut seen, mut homeless) = (BTreeSet::new(), BTreeSet::new());
-    for file in fs::read_dir(folder).unwrap() {
-        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+    for file in fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+        // No source's records, but what our own code could be given.
+        if file.ends_with("what-no-profile-has-room-for.snap") {
+            continue;
+        }
+        let text = fs::read_to_string(file).unwrap();
         let resources = text.lines().filter(|line| line.starts_with(r#"{"resourceType":"Observation""#));
         for resource in resources.map(|line| serde_json::from_str::<Value>(line).unwrap()) {
             let Some(whole) = measure(&resource) else { continue };
