@@ -100,8 +100,9 @@ fn told<'v>(value: &'v Value<'_>) -> &'v Value<'v> {
     }
 }
 
+/// Nothing but blanks, or a byte order mark that was left over.
 fn blank(text: &str) -> bool {
-    text.trim().is_empty()
+    text.chars().all(|c| c.is_whitespace() || c == '\u{feff}')
 }
 
 /// Which observation a reading is, and which of its states.

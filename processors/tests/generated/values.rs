@@ -64,6 +64,7 @@ pub fn text() -> BoxedStrategy<Cow<'static, str>> {
         "\u{0}",
         "\u{1}\u{1f}",
         "a\u{7f}b\u{85}c\u{9f}",
+        "\u{feff}",
         "\u{feff}mark",
         "\u{2028}\u{2029}\u{200b}",
         "\u{a0}",
