@@ -1,6 +1,8 @@
 import ca.uhn.fhir.batch2.jobs.config.Batch2JobsConfig;
 import ca.uhn.fhir.context.FhirContext;
 import ca.uhn.fhir.context.support.IValidationSupport;
+import ca.uhn.fhir.interceptor.api.Hook;
+import ca.uhn.fhir.interceptor.api.Pointcut;
 import ca.uhn.fhir.jpa.api.config.JpaStorageSettings;
 import ca.uhn.fhir.jpa.api.config.ThreadPoolFactoryConfig;
 import ca.uhn.fhir.jpa.api.dao.IFhirSystemDao;
@@ -17,6 +19,8 @@ import ca.uhn.fhir.jpa.provider.JpaCapabilityStatementProvider;
 import ca.uhn.fhir.jpa.search.DatabaseBackedPagingProvider;
 import ca.uhn.fhir.jpa.subscription.channel.config.SubscriptionChannelConfig;
 import ca.uhn.fhir.rest.api.EncodingEnum;
+import ca.uhn.fhir.rest.api.RequestTypeEnum;
+import ca.uhn.fhir.rest.api.server.RequestDetails;
 import ca.uhn.fhir.rest.server.RestfulServer;
 import ca.uhn.fhir.rest.server.interceptor.RequestValidatingInterceptor;
 import ca.uhn.fhir.rest.server.provider.ResourceProviderFactory;
@@ -30,6 +34,7 @@ import jakarta.servlet.http.HttpFilter;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
+import java.sql.SQLException;
 import java.util.EnumSet;
 import java.util.Map;
 import javax.sql.DataSource;
@@ -61,6 +66,7 @@ public class FhirServer {
     beans.refresh();
 
     var fhir = rest(beans);
+    fhir.registerInterceptor(new WrittenBeforeAnswered(beans.getBean(DataSource.class)));
     if (args[2].equals("1")) fhir.registerInterceptor(validation(beans.getBean(IValidationSupport.class)));
     var http = http(Integer.parseInt(args[0]), fhir, System.getenv("FHIR_BEARER"));
     http.start();
@@ -75,9 +81,8 @@ public class FhirServer {
     }));
   }
 
-  /** Written at each commit: by default H2 waits half a second, and what was answered before a SIGKILL would be gone. */
   private static JdbcConnectionPool database(String file) {
-    var pool = JdbcConnectionPool.create("jdbc:h2:file:" + file + ";WRITE_DELAY=0;DB_CLOSE_ON_EXIT=FALSE", "sa", "");
+    var pool = JdbcConnectionPool.create("jdbc:h2:file:" + file + ";DB_CLOSE_ON_EXIT=FALSE", "sa", "");
     pool.setMaxConnections(40);
     return pool;
   }
@@ -91,6 +96,26 @@ public class FhirServer {
     fhir.setServerConformanceProvider(new JpaCapabilityStatementProvider(fhir, beans.getBean(IFhirSystemDao.class),
         beans.getBean(JpaStorageSettings.class), beans.getBean(ISearchParamRegistry.class), beans.getBean(IValidationSupport.class)));
     return fhir;
+  }
+
+  /**
+   * What was answered is in the file, and a SIGKILL leaves it there. H2 writes up to half a second late; its own WRITE_DELAY=0 writes at
+   * each commit, so a hundred times for one batch, and never tidies the file up, which grows by gigabytes.
+   */
+  public static final class WrittenBeforeAnswered {
+    private final DataSource database;
+
+    WrittenBeforeAnswered(DataSource database) {
+      this.database = database;
+    }
+
+    @Hook(Pointcut.SERVER_OUTGOING_RESPONSE)
+    public void write(RequestDetails request) throws SQLException {
+      if (request.getRequestType() == RequestTypeEnum.GET) return;
+      try (var connection = database.getConnection(); var statement = connection.createStatement()) {
+        statement.execute("CHECKPOINT");
+      }
+    }
   }
 
   /** Refuses the whole request, a bundle too, when anything in it breaks R4 or a profile it declares. */
