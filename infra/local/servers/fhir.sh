@@ -19,7 +19,7 @@ server_prepare() {
   # The token goes by the environment: a command line is for all to read.
   FHIR_BEARER=$(setting FHIR_BEARER '')
   export FHIR_BEARER
-  server_command=("$java" -Xms256m "-Xmx$heap" -XX:+UseParallelGC -XX:-UsePerfData -XX:+ExitOnOutOfMemoryError
+  server_command=("$java" -Xms256m "-Xmx$heap" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -XX:+ExitOnOutOfMemoryError
     -Djava.awt.headless=true "-Djava.io.tmpdir=$dir/tmp"
     -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.showDateTime=true
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS"
