@@ -1,11 +1,13 @@
 //! What a stage costs, beside the cost of moving the same bytes with no work done: CPU-seconds of the subject's process, from one run on one
-//! broker, rounds interleaved. Start at `normalize.rs`. `connections.rs` measures what many connections cost.
+//! broker, rounds interleaved. Start at `normalize.rs`. `connections.rs` measures what many connections cost, `reading.rs` what pages cost
+//! beside a bare read.
 
 mod connections;
 mod copy;
 mod normalize;
 mod payload;
 mod process;
+mod reading;
 
 use clap::{Parser, Subcommand};
 
@@ -22,6 +24,8 @@ enum Command {
     Normalize(normalize::Normalize),
     /// Many connections: the scheduler's memory, hints, listing and status
     Connections(connections::Connections),
+    /// Pages of the API beside a bare read of the same rows
+    Reading(reading::Reading),
     /// The bare copy itself: a subject of `normalize`, run by it
     #[command(hide = true)]
     Copy(copy::Copy),
@@ -31,6 +35,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Normalize(command) => command.run(),
         Command::Connections(command) => command.run(),
+        Command::Reading(command) => command.run(),
         Command::Copy(command) => command.run(),
     }
 }

@@ -42,6 +42,12 @@ impl Subject {
         })
     }
 
+    pub fn resident_mib(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().split(' ').next().unwrap_or_default().parse::<f64>()? / 1024.0)
+    }
+
     /// Polls `done` until it says so, then reads the cost and ends the process.
     pub fn until(mut self, timeout: Duration, mut done: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<Cost> {
         while !done()? {

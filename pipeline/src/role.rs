@@ -174,7 +174,8 @@ pub fn api(
     (listener, beside): (tokio::net::TcpListener, Router),
     tasks: &mut Supervisor,
 ) -> anyhow::Result<()> {
-    let producer = app.producer_with("api", DOOR_LINGER)?;
+    // Each answer waits for the record of its act.
+    let producer = app.producer_with("api", Duration::ZERO)?;
     let accounts = app.ingest(store.clone(), Arc::new(producer.clone()))?.accounts();
     let settings = app.config.api.clone();
     let mailer = settings.mail.as_ref().map(Mailer::new).transpose().map_err(|why| anyhow::anyhow!(why))?;
