@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::problem::Problem;
 use crate::state::Api;
+use described::Described;
 
 pub(crate) fn router() -> Router<Arc<Api>> {
     Router::new()
@@ -80,7 +81,7 @@ pub(crate) fn openapi() -> String {
         crate::fhir::metadata,
     ),
     components(schemas(ProblemDocument, OperationOutcome)),
-    modifiers(&Bearer, &described::Described),
+    modifiers(&Bearer, &Described),
     security(("bearer" = []))
 )]
 struct Description;
