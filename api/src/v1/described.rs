@@ -2,7 +2,7 @@
 
 use utoipa::Modify;
 use utoipa::openapi::path::{Operation, Parameter, ParameterStyle, PathItem};
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema};
+use utoipa::openapi::schema::{AnyOf, ArrayBuilder, ObjectBuilder, Schema};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response};
 
 use super::SUBJECT;
@@ -25,6 +25,14 @@ impl Modify for Described {
             }
         }
         for schema in openapi.components.iter_mut().flat_map(|components| components.schemas.values_mut()) {
+            // What has no tag is told apart by what it holds, and the longer one is also a case of the shorter.
+            if let RefOr::T(Schema::OneOf(either)) = schema {
+                *schema = RefOr::T(Schema::AnyOf(AnyOf {
+                    items: std::mem::take(&mut either.items),
+                    description: either.description.take(),
+                    ..AnyOf::default()
+                }));
+            }
             if let RefOr::T(Schema::Object(object)) = schema
                 && let Some(RefOr::T(Schema::Object(subject))) = object.properties.get_mut("subject")
             {
