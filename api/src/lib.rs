@@ -31,7 +31,10 @@ const BODY_LIMIT: usize = 64 * 1024;
 
 /// `/v1/…` for platforms, `/health/…` and `/fhir/…` for readers, `/connect/…` for browsers, `/docs` for whoever writes a client.
 pub fn router(api: Arc<Api>) -> Router {
-    let guarded = v1::router().merge(health::router()).layer(middleware::from_fn_with_state(api.clone(), state::guard));
+    let guarded = v1::router()
+        .merge(health::router())
+        .method_not_allowed_fallback(not_allowed)
+        .layer(middleware::from_fn_with_state(api.clone(), state::guard));
     guarded
         .merge(fhir::router(&api))
         .merge(connect::router())
@@ -39,6 +42,11 @@ pub fn router(api: Arc<Api>) -> Router {
         .fallback(async || Problem::new(404, "not found", "no such resource"))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(api)
+}
+
+/// `Allow` is said by the router.
+async fn not_allowed() -> Problem {
+    Problem::new(405, "not allowed", "this address does not know the method, see Allow")
 }
 
 /// The description of the API in OpenAPI 3.1.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::Extension;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 
 use super::Resource;
 use crate::auth::{Action, Caller};
 use crate::problem::Problem;
 use crate::state::{Act, Api};
-use crate::v1::subject_id;
+use crate::v1::subject_of;
 
 /// A patient
 #[utoipa::path(get, path = "/fhir/Patient/{id}", tag = "fhir", operation_id = "fhirPatient", params(("id" = String, Path)),
@@ -17,9 +18,9 @@ use crate::v1::subject_id;
 pub(crate) async fn read(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Arc<Caller>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Resource, Problem> {
-    let id = subject_id(&id)?;
+    let id = &*subject_of(id)?;
     api.allow(&caller, Action::ReadObservations, "read_patient", id).await?;
     let subject = api.store.subject(id).await?;
     let known = subject.is_some() || !api.store.connections_of(id).await?.is_empty();

@@ -40,6 +40,7 @@ pub struct Export {
     #[param(format = DateTime)]
     to: Option<String>,
     provider: Option<String>,
+    #[param(inline)]
     format: Format,
     /// Whether each line of NDJSON holds the FHIR R4 resource, too.
     #[serde(default)]

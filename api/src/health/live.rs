@@ -15,8 +15,8 @@ use axum::response::sse::{Event, KeepAlive};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
 use headwater_store::StoredObservation;
-use serde::Deserialize;
-use utoipa::IntoParams;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::row::Item;
 use super::types;
@@ -60,6 +60,17 @@ pub trait Feed: Send + Sync + 'static {
     fn listen(&self, subject: &str, after: Option<Place>) -> Result<BoxStream<'static, News>, Deaf>;
 }
 
+/// One event.
+#[derive(Serialize, ToSchema)]
+#[allow(dead_code, reason = "describes what `Event` writes")]
+struct LiveEvent {
+    /// `observation` or `gap`.
+    event: String,
+    id: Option<String>,
+    /// An Item as JSON; of a gap nothing.
+    data: String,
+}
+
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -76,7 +87,7 @@ pub struct Live {
 /// `gap` says that what followed that id is no longer there. A stream ends after 15 minutes, and the client opens it again.
 #[utoipa::path(get, path = "/health/live", tag = "health",
     params(Live, ("Last-Event-ID" = Option<String>, Header, description = "id of the last event that was seen")),
-    responses((status = 200, content_type = "text/event-stream", body = String)))]
+    responses((status = 200, content_type = "text/event-stream", body = LiveEvent)))]
 pub(crate) async fn live(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Arc<Caller>>,

@@ -41,11 +41,13 @@ pub struct Range {
     to: Option<String>,
     provider: Option<String>,
     /// `desc`, the newest first, where absent; or `asc`.
+    #[param(inline)]
     order: Option<Direction>,
     /// Of a page, at most 1000.
     #[param(minimum = 1)]
     limit: Option<usize>,
     /// `next` of the page before.
+    #[param(pattern = r"^-?[0-9]{1,18}\.[0-9a-f]{32}$")]
     after: Option<String>,
     /// Whether each comes with its FHIR R4 resource.
     #[serde(default)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{body, query, subject_id, time};
+use super::{body, connection_id, query, subject_id, time};
 use crate::auth::{Action, Caller};
 use crate::connect::ticket::{self, Ticket};
 use crate::problem::Problem;
@@ -182,6 +182,7 @@ pub(crate) async fn status(api: &Api, connection: Connection, subject: String) -
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Listing {
     /// Whose; operators may leave it out.
     subject: Option<String>,
@@ -260,6 +261,7 @@ async fn everybody(api: &Api, after: Option<Uuid>, limit: usize) -> Result<Conne
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Whose {
     /// Which of the subjects who share the account; may be left out where the caller acts for one of them.
     subject: Option<String>,
@@ -271,9 +273,10 @@ pub struct Whose {
 pub async fn one(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Arc<Caller>>,
-    Path(id): Path<Uuid>,
+    id: Result<Path<Uuid>, PathRejection>,
     whose: Result<Query<Whose>, QueryRejection>,
 ) -> Result<Json<Status>, Problem> {
+    let id = connection_id(id)?;
     let whose = query(whose)?;
     let name = "read_connection";
     let (connection, subject) = api.connection(&caller, Action::ReadConnection, name, (id, whose.subject.as_deref())).await?;
@@ -297,9 +300,10 @@ pub struct Ended {
 pub async fn disconnect(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Arc<Caller>>,
-    Path(id): Path<Uuid>,
+    id: Result<Path<Uuid>, PathRejection>,
     whose: Result<Query<Whose>, QueryRejection>,
 ) -> Result<Json<Ended>, Problem> {
+    let id = connection_id(id)?;
     let whose = query(whose)?;
     let name = "disconnect";
     let (_, subject) = api.connection(&caller, Action::Disconnect, name, (id, whose.subject.as_deref())).await?;
@@ -332,8 +336,9 @@ pub async fn disconnect(
 pub async fn deactivate(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Arc<Caller>>,
-    Path(id): Path<Uuid>,
+    id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
+    let id = connection_id(id)?;
     let name = "deactivate";
     let (connection, subject) = api.connection(&caller, Action::Deactivate, name, (id, None)).await?;
     alone(&caller, &connection)?;
@@ -356,8 +361,9 @@ fn alone(caller: &Caller, connection: &Connection) -> Result<(), Problem> {
 pub async fn reactivate(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Arc<Caller>>,
-    Path(id): Path<Uuid>,
+    id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
+    let id = connection_id(id)?;
     let name = "reactivate";
     let (connection, subject) = api.connection(&caller, Action::Deactivate, name, (id, None)).await?;
     alone(&caller, &connection)?;
@@ -368,6 +374,7 @@ pub async fn reactivate(
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wait {
     /// Seconds to wait for the result, at most 120; 0 does not wait.
     #[serde(default)]
@@ -403,9 +410,10 @@ pub struct Counts {
 pub async fn sync(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Arc<Caller>>,
-    Path(id): Path<Uuid>,
+    id: Result<Path<Uuid>, PathRejection>,
     wait: Result<Query<Wait>, QueryRejection>,
 ) -> Result<(StatusCode, Json<Sync>), Problem> {
+    let id = connection_id(id)?;
     let wait = query(wait)?.wait.min(WAIT_MAX);
     let name = "sync";
     let (_, subject) = api.connection(&caller, Action::Sync, name, (id, None)).await?;

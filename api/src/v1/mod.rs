@@ -1,6 +1,7 @@
 //! The API of platforms: JSON over bearer tokens.
 
 pub(crate) mod connections;
+mod described;
 mod invitations;
 mod providers;
 mod subjects;
@@ -9,15 +10,19 @@ mod uploaders;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::routing::{delete, get, post};
 use headwater_schemas::ids;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 use utoipa_swagger_ui::SwaggerUi;
+use uuid::Uuid;
 
 use crate::problem::Problem;
 use crate::state::Api;
+use described::Described;
 
 pub(crate) fn router() -> Router<Arc<Api>> {
     Router::new()
@@ -76,8 +81,8 @@ pub(crate) fn openapi() -> String {
         crate::fhir::patient_read,
         crate::fhir::metadata,
     ),
-    components(schemas(ProblemDocument)),
-    modifiers(&Bearer),
+    components(schemas(ProblemDocument, OperationOutcome)),
+    modifiers(&Bearer, &Described),
     security(("bearer" = []))
 )]
 struct Description;
@@ -103,19 +108,52 @@ struct ProblemDocument {
     detail: String,
 }
 
+/// An error (FHIR R4).
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "describes what `fhir` makes of a `Problem`")]
+struct OperationOutcome {
+    resource_type: String,
+    issue: Vec<Issue>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[allow(dead_code, reason = "describes what `fhir` makes of a `Problem`")]
+struct Issue {
+    severity: String,
+    code: String,
+    diagnostics: String,
+}
+
 /// A subject as a platform may name one: by the id it has here, or by who the person is elsewhere.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExternalIdentity {
     /// A URI, as in FHIR's Identifier.
-    #[schema(example = "https://clinic.example/mrn")]
+    #[schema(example = "https://clinic.example/mrn", pattern = ":", max_length = 256)]
     system: String,
+    #[schema(min_length = 1, max_length = 256)]
     value: String,
 }
+
+/// What [`subject_id`] takes.
+const SUBJECT: &str = "^[A-Za-z0-9.-]{1,64}$";
 
 /// A subject is a FHIR Patient, so its id is one that FHIR takes.
 pub(crate) fn subject_id(text: &str) -> Result<&str, Problem> {
     if ids::is_fhir(text) { Ok(text) } else { Err(Problem::parameter("subject", "1 to 64 letters, digits, - or .")) }
+}
+
+/// The connection that an address names.
+fn connection_id(given: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {
+    given.map(|Path(id)| id).map_err(|_| Problem::parameter("id", "the UUID of a connection"))
+}
+
+/// The subject that an address names.
+pub(crate) fn subject_of(given: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let Path(subject) = given.map_err(|_| Problem::parameter("subject", "1 to 64 letters, digits, - or ."))?;
+    subject_id(&subject)?;
+    Ok(subject)
 }
 
 /// RFC 3339.

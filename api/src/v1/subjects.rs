@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{ExternalIdentity, body, subject_id, time};
+use super::{ExternalIdentity, body, subject_of, time};
 use crate::auth::{Action, Caller};
 use crate::problem::Problem;
 use crate::state::{Act, Api};
@@ -34,7 +34,11 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<SubjectDoc>), Problem> {
     let given = body(given)?;
     api.allow(&caller, Action::ListAll, "create_subject", "").await?;
-    if !given.system.contains(':') || given.system.len() > 256 || given.value.is_empty() || given.value.len() > 256 {
+    if !given.system.contains(':')
+        || given.system.chars().count() > 256
+        || given.value.is_empty()
+        || given.value.chars().count() > 256
+    {
         return Err(Problem::parameter("identity", "a system that is a URI and a value, up to 256 characters each"));
     }
     let identity = Identity { system: given.system, value: given.value };
@@ -68,6 +72,7 @@ pub struct Decision {
     #[serde(default)]
     recipients: Vec<String>,
     /// RFC 3339; without end where absent.
+    #[schema(format = DateTime)]
     until: Option<String>,
 }
 
@@ -103,9 +108,9 @@ impl Consent {
 pub async fn consent(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Arc<Caller>>,
-    Path(subject): Path<String>,
+    subject: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Consent>, Problem> {
-    let subject = subject_id(&subject)?;
+    let subject = &subject_of(subject)?;
     api.allow(&caller, Action::ReadConnection, "read_consent", subject).await?;
     let consent = match api.accounts.agreed(subject).await? {
         None => Consent { version: 0, granted: true, data_types: vec![], recipients: vec![], until: None, decided_at: None },
@@ -122,10 +127,10 @@ pub async fn consent(
 pub async fn agree(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Arc<Caller>>,
-    Path(subject): Path<String>,
+    subject: Result<Path<String>, PathRejection>,
     given: Result<Json<Decision>, JsonRejection>,
 ) -> Result<Json<Consent>, Problem> {
-    let subject = subject_id(&subject)?;
+    let subject = &subject_of(subject)?;
     let decision = body(given)?;
     api.allow(&caller, Action::Consent, "consent", subject).await?;
     let until = decision.until.as_deref().map(|text| text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_microsecond));
@@ -170,9 +175,9 @@ pub struct Step {
 pub async fn erase(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Arc<Caller>>,
-    Path(subject): Path<String>,
+    subject: Result<Path<String>, PathRejection>,
 ) -> Result<(StatusCode, Json<Proof>), Problem> {
-    let subject = subject_id(&subject)?;
+    let subject = &subject_of(subject)?;
     api.allow(&caller, Action::Erase, "erase", subject).await?;
     let steps = api.accounts.erase(subject, &caller.actor).await?;
     api.done(Act { actor: &caller.actor, action: "erase", subject: Some(subject), connection: None, detail: None }).await?;
@@ -185,9 +190,9 @@ pub async fn erase(
 pub async fn erasure(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Arc<Caller>>,
-    Path(subject): Path<String>,
+    subject: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Proof>, Problem> {
-    let subject = subject_id(&subject)?;
+    let subject = &subject_of(subject)?;
     api.allow(&caller, Action::Erase, "read_erasure", subject).await?;
     let steps = api.accounts.erasure(subject).await?;
     if steps.is_empty() {
