@@ -75,6 +75,7 @@ async fn a_role_may_do_its_own_and_no_more() {
     for (name, token, method, path, body, expected) in [
         ("subject reads own", &subject, "GET", LATEST, None, 200),
         ("subject reads another's", &subject, "GET", "/health/observations/latest?subject=b", None, 403),
+        ("subject follows another", &subject, "GET", "/health/live?subject=b", None, 403),
         ("subject lists everybody", &subject, "GET", "/v1/connections?subject=b", None, 403),
         ("subject agrees", &subject, "PUT", "/v1/subjects/a/consent", Some(&consent), 200),
         ("subject agrees for another", &subject, "PUT", "/v1/subjects/b/consent", Some(&consent), 403),
@@ -95,7 +96,7 @@ async fn a_role_may_do_its_own_and_no_more() {
         assert_eq!(answer.status, expected, "{name}: {}", answer.text);
     }
     let denied = world.acts().into_iter().filter(|(_, _, _, outcome)| outcome == "denied").count();
-    assert_eq!(denied, 10, "each refusal of somebody known leaves a record: {:?}", world.acts());
+    assert_eq!(denied, 11, "each refusal of somebody known leaves a record: {:?}", world.acts());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ mod feed;
 mod fhir;
 mod journey;
 mod kills;
+mod live;
 mod outages;
 mod people;
 mod rig;
