@@ -18,6 +18,8 @@ pub struct IngestSettings {
     /// Connections asked at once, for fresh data and for history.
     pub live_concurrency: usize,
     pub history_concurrency: usize,
+    /// How long one batch of hints may ask; what is left then waits its next turn. Far less than `group.stall_ms`.
+    pub turn_ms: u64,
     pub request_timeout_ms: u64,
     /// Tries of one request before its hint waits.
     pub tries: u32,
@@ -38,6 +40,7 @@ impl Default for IngestSettings {
             door_permits: 256,
             live_concurrency: 16,
             history_concurrency: 4,
+            turn_ms: 45_000,
             request_timeout_ms: 30_000,
             tries: 4,
             breaker_failures: 8,
@@ -50,6 +53,10 @@ impl Default for IngestSettings {
 }
 
 impl IngestSettings {
+    pub fn turn(&self) -> Duration {
+        Duration::from_millis(self.turn_ms)
+    }
+
     pub fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.request_timeout_ms)
     }
@@ -138,6 +145,7 @@ pub fn validate(ingest: &IngestSettings, providers: &Providers) -> Result<(), Wr
     positive("door_permits", ingest.door_permits as u64)?;
     positive("live_concurrency", ingest.live_concurrency as u64)?;
     positive("history_concurrency", ingest.history_concurrency as u64)?;
+    positive("turn_ms", ingest.turn_ms)?;
     positive("request_timeout_ms", ingest.request_timeout_ms)?;
     positive("tries", ingest.tries.into())?;
     if ingest.webhooks.as_deref().is_some_and(|url| reqwest::Url::parse(url).is_err()) {

@@ -3,7 +3,7 @@
 
 readonly fhir_version=8.8.0   # of all HAPI artifacts: their own dependencies fit only among the same release
 
-server_ports=(http:FHIR_PORT:8090)
+server_ports=(http:FHIR_PORT:8094)
 
 server_fetch() {
   require_compiler

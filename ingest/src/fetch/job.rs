@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::window::{Stop, Target};
-use super::{Fetcher, IDLE_HINTS};
+use super::{Fetcher, IDLE_HINTS, TURN};
 use crate::Unavailable;
 use crate::account::{Synced, Tally, consent, subscriptions, sync};
 use crate::cloud::Cloud;
@@ -98,8 +98,8 @@ impl Job {
 }
 
 impl Fetcher {
-    /// Does one connection's job.
-    pub(super) async fn connection(&self, job: &Job) -> Result<(), Unavailable> {
+    /// Does one connection's job until its turn is over.
+    pub(super) async fn connection(&self, job: &Job, until: i64) -> Result<(), Unavailable> {
         let store = &self.shared.store;
         let Some(connection) = store.connection(job.connection).await? else { return idle("unknown_connection") };
         let Some(cloud) = self.shared.cloud(&connection.provider) else { return idle("provider_not_configured") };
@@ -117,6 +117,10 @@ impl Fetcher {
             self.keep(job, "not_active", None, &Tally::default()).await?;
             return idle("not_active");
         }
+        // Those before it took the whole turn.
+        if self.shared.clock.now() >= until {
+            return self.put_off(job, &job.items, TURN, Duration::ZERO).await;
+        }
         let Some(lease) = self.shared.lease(&format!("fetch/{}", connection.id), LEASE, LEASE_WAIT).await? else {
             return self.put_off(job, &job.items, "busy", Duration::from_secs(10)).await;
         };
@@ -126,23 +130,24 @@ impl Fetcher {
             provider = connection.provider,
             lane = job.lane.as_str()
         );
-        let done = self.held(job, connection, &cloud).instrument(span).await;
+        let done = self.held(job, connection, &cloud, until).instrument(span).await;
         let _ = self.shared.store.release(&lease).await;
         done
     }
 
     /// Under the connection's lease.
-    async fn held(&self, job: &Job, connection: Connection, cloud: &Cloud) -> Result<(), Unavailable> {
+    async fn held(&self, job: &Job, connection: Connection, cloud: &Cloud, until: i64) -> Result<(), Unavailable> {
         let Some(people) = self.people(connection).await? else {
             self.keep(job, "not_active", Some("no_consent"), &Tally::default()).await?;
             return idle("no_consent");
         };
         let tally = Mutex::new(Tally::default());
-        let why = self.work(job, &people, cloud, &tally).await?;
+        let why = self.work(job, &people, cloud, (&tally, until)).await?;
         let (id, now) = (people.connection.id, self.shared.clock.now());
         let tally = *tally.lock().expect("nothing panics under this lock");
         match why {
             Some("ended") => self.keep(job, "not_active", None, &tally).await?,
+            Some(TURN) => self.keep(job, "later", Some(TURN), &tally).await?,
             Some(why) => {
                 self.shared.store.set_synced(id, Some(why), now).await?;
                 self.keep(job, "later", Some(why), &tally).await?;
@@ -192,14 +197,16 @@ impl Fetcher {
         job: &Job,
         people: &People,
         cloud: &Cloud,
-        tally: &Mutex<Tally>,
+        (tally, until): (&Mutex<Tally>, i64),
     ) -> Result<Option<&'static str>, Unavailable> {
         let connection = &people.connection;
         for (index, item) in job.items.iter().enumerate() {
             let streams = streams(cloud, connection, item);
             for (place, stream) in streams.iter().copied().enumerate() {
-                let target = Target { people, cloud, stream, lane: job.lane, tally };
+                let target = Target { people, cloud, stream, lane: job.lane, tally, until };
+                let over = (index, place) != (0, 0) && self.shared.clock.now() >= until;
                 let done = match (&item.object, &stream.poll) {
+                    _ if over => Err(Stop::Later { why: TURN, after: Some(Duration::ZERO), pace: true }),
                     (Some(object), Some(poll)) if poll.trailing_hours > 0 => match self.span_of(&target, *poll, object).await {
                         Ok(span) => self.stream(&target, span.or(item.window)).await,
                         Err(stop) => Err(stop),
@@ -213,16 +220,21 @@ impl Fetcher {
                     Ok(()) => {}
                     Err(Stop::Unavailable(e)) => return Err(e),
                     Err(Stop::Ended) => return Ok(Some("ended")),
+                    Err(Stop::Turn(left)) => {
+                        let mut rest = vec![Item { streams: vec![stream.id.to_owned()], window: Some(left), object: None }];
+                        if streams.len() > place + 1 {
+                            rest.push(Item { streams: names(&streams[place + 1..]), ..item.clone() });
+                        }
+                        rest.extend_from_slice(&job.items[index + 1..]);
+                        self.put_off(job, &rest, TURN, Duration::ZERO).await?;
+                        return Ok(Some(TURN));
+                    }
                     Err(Stop::Later { why, after, pace }) => {
                         if !pace && job.attempt >= ATTEMPTS {
                             tracing::warn!(provider = connection.provider, connection = %connection.id, why, "given up for now; the schedule comes back to it");
                             return Ok(Some(why));
                         }
-                        let mut rest = vec![Item {
-                            streams: streams[place..].iter().map(|s| s.id.to_owned()).collect(),
-                            window: item.window,
-                            object: item.object.clone(),
-                        }];
+                        let mut rest = vec![Item { streams: names(&streams[place..]), ..item.clone() }];
                         rest.extend_from_slice(&job.items[index + 1..]);
                         let attempt = u32::try_from(job.attempt).unwrap_or(0);
                         let wait = after.unwrap_or_else(|| backoff(attempt, Duration::from_secs(5), Duration::from_secs(900)));
@@ -246,12 +258,18 @@ impl Fetcher {
         let (store, now) = (&self.shared.store, self.shared.clock.now());
         let cursor = store.cursor(connection.id, stream.id).await?;
         let span = span.unwrap_or_else(|| trailing(poll, cursor.map(|c| c.fetched_to), now));
-        // Newest first for fresh data, so that what somebody waits for does not queue behind a gap.
-        let windows = aligned(poll, Window { start: span.start, end: span.end.min(now) });
-        for window in windows {
-            self.window(target, *poll, window).await?;
-        }
         let to = span.end.min(now);
+        // Newest first, so that what somebody waits for does not queue behind a gap.
+        let windows = aligned(poll, Window { start: span.start, end: to });
+        let (mut span, mut left) = (span, None);
+        for (place, window) in windows.iter().enumerate().rev() {
+            self.window(target, *poll, *window).await?;
+            if place > 0 && self.shared.clock.now() >= target.until {
+                left = Some(Window { start: span.start, end: window.start });
+                span.start = window.start;
+                break;
+            }
+        }
         let moved = match cursor {
             None => Cursor { fetched_to: to, history_from: Some(span.start) },
             Some(c) => Cursor {
@@ -266,10 +284,11 @@ impl Fetcher {
         if cursor != Some(moved) {
             store.put_cursor(connection.id, stream.id, &moved).await?;
         }
-        if target.lane == Lane::History {
-            self.stage(target, span.start, now).await?;
+        match left {
+            Some(left) => Err(Stop::Turn(left)),
+            None if target.lane == Lane::History => Ok(self.stage(target, span.start, now).await?),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// One stream's history is in; with the last one's, what follows is increments.
@@ -290,6 +309,10 @@ impl Fetcher {
         }
         Ok(self.shared.outlet.append(&out).await?)
     }
+}
+
+fn names(streams: &[&Stream]) -> Vec<String> {
+    streams.iter().map(|stream| stream.id.to_owned()).collect()
 }
 
 fn streams(cloud: &Cloud, connection: &Connection, item: &Item) -> Vec<&'static Stream> {

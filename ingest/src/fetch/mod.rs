@@ -36,6 +36,8 @@ pub const IDLE_HINTS: &str = "headwater_idle_hints_total";
 /// Hints put off, by provider and reason.
 pub const PUT_OFF: &str = "headwater_hints_put_off_total";
 
+/// Why what is left of a job waits when its turn is over.
+const TURN: &str = "turn";
 /// One round of waiting for hints that are not due.
 const LATER_ROUND: Duration = Duration::from_secs(5);
 
@@ -71,8 +73,9 @@ impl Fetcher {
         let fresh = jobs.first().is_none_or(|job| job.lane == Lane::Live);
         let concurrency = if fresh { settings.live_concurrency } else { settings.history_concurrency };
         let mut flights: Vec<BoxFuture<'_, Result<(), Unavailable>>> = Vec::with_capacity(jobs.len());
+        let until = self.shared.clock.now() + micros(settings.turn());
         for job in &jobs {
-            flights.push(Box::pin(self.connection(job)));
+            flights.push(Box::pin(self.connection(job, until)));
         }
         let done: Vec<Result<(), Unavailable>> = futures::stream::iter(flights).buffer_unordered(concurrency).collect().await;
         done.into_iter().collect()
@@ -132,7 +135,8 @@ impl Fetcher {
                 window_end: item.window.map(|w| w.end),
                 created_at: now,
                 not_before: Some(now + micros(wait)),
-                attempt: job.attempt + 1,
+                // Waiting for a turn is no failure.
+                attempt: job.attempt + i32::from(why != TURN),
                 object: item.object.as_deref(),
             };
             out.put(&topics::HINT_LATER, None, job.connection.to_string().as_bytes(), |bytes| hint.encode(bytes));

@@ -36,6 +36,8 @@ pub(super) struct Target<'t> {
     pub stream: &'static Stream,
     pub lane: Lane,
     pub tally: &'t Mutex<Tally>,
+    /// When the turn is over.
+    pub until: i64,
 }
 
 impl<'t> Target<'t> {
@@ -58,6 +60,8 @@ pub(super) enum Stop {
         after: Option<Duration>,
         pace: bool,
     },
+    /// The turn is over before this window of the stream.
+    Turn(Window),
     /// The connection is at its end; there is nothing more to ask.
     Ended,
 }

@@ -1,5 +1,6 @@
 use std::sync::atomic::Ordering;
 
+use headwater_ingest::settings::IngestSettings;
 use headwater_schemas::hint::Hint;
 use headwater_schemas::raw::{Gone, Origin, Raw};
 use headwater_schemas::topics::{self, Subject as _};
@@ -144,4 +145,44 @@ async fn who_is_due_gets_one_hint_and_a_later_time() {
         world.store.connection(world.connection).await.expect("the store").expect("a connection").next_poll.expect("a time");
     let minutes = (next / 1_000_000 - now()) / 60;
     assert!((44..=75).contains(&minutes), "{minutes} min");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_that_takes_longer_than_a_turn_goes_on_in_the_next_ones_and_asks_nothing_twice() {
+    let world = World::with(Settings { history_days: 12, ..Settings::quiet() }, "").await;
+    let (to, from) = (now() * 1_000_000, (now() - 12 * 24 * HOUR) * 1_000_000);
+    let history = || Hint {
+        lane: headwater_schemas::raw::Lane::History,
+        streams: vec!["weight", "steps", "heart-rate"],
+        ..world.hint("weight", Some((from, to)))
+    };
+    let whole = world.instance(IngestSettings { turn_ms: 3_600_000, ..IngestSettings::default() });
+    whole.fetcher().run(&[history()]).await.expect("done");
+    let cursors = async || world.store.cursors(world.connection).await.expect("the store");
+    let (asked, reached) = (world.asked(""), cursors().await);
+    let outcomes = world.log.outcomes().len();
+    assert!(outcomes > 3 && world.log.on(&topics::HINT_LATER).is_empty(), "{outcomes}");
+
+    // Each turn is over as soon as it begins, and still gets on by one window.
+    let other = World::with(Settings { history_days: 12, ..Settings::quiet() }, "").await;
+    let hasty = other.instance(IngestSettings { turn_ms: 1, ..IngestSettings::default() });
+    let first = Hint { connection_id: other.connection, ..history() };
+    hasty.fetcher().run(&[first]).await.expect("done");
+    let mut turns = 1;
+    loop {
+        let later = other.log.on(&topics::HINT_LATER);
+        let hints: Vec<Hint<'_>> = later.iter().skip(turns - 1).map(|body| Hint::decode(body).expect("a hint")).collect();
+        if hints.is_empty() {
+            break;
+        }
+        assert!(hints.iter().all(|hint| hint.attempt == 0), "waiting for a turn is no failure");
+        turns += hints.len();
+        hasty.fetcher().run(&hints).await.expect("done");
+        assert!(turns < 500, "it comes to an end");
+    }
+    assert!(turns > 3, "{turns}");
+    assert_eq!(other.log.outcomes().len(), outcomes, "the same windows");
+    assert!(other.asked("") <= asked + 2, "{} requests instead of {asked}", other.asked(""));
+    let streams = |cursors: Vec<(String, headwater_store::Cursor)>| cursors.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(streams(other.store.cursors(other.connection).await.expect("the store")), streams(reached));
 }
