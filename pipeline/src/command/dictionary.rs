@@ -180,6 +180,9 @@ fn tags() -> impl Iterator<Item = (&'static str, &'static str)> {
     zones.into_iter().chain(headwater_sources::ALL.iter().map(|s| (s.profile().id, s.profile().name)))
 }
 
+/// Names of data types as they stand in our columns: no codes of a resource, where only those without a LOINC term stand.
+const DATA_TYPES: &str = "urn:headwater:data-type";
+
 fn concept_map() -> Value {
     let known = codes::ALL.iter().filter(|m| m.main().system == codes::LOINC);
     let elements: Vec<Value> = known
@@ -194,7 +197,7 @@ fn concept_map() -> Value {
     json!({
         "resourceType": "ConceptMap", "url": "urn:headwater:conceptmap:observation-loinc", "name": "HeadwaterToLoinc", "title": "Headwater: data types to LOINC",
         "status": "active", "copyright": "This material contains content from LOINC (loinc.org), copyright Regenstrief Institute, Inc., available at no cost under the licence at loinc.org/license.",
-        "group": [{ "source": codes::LOCAL, "target": codes::LOINC, "element": elements }],
+        "group": [{ "source": DATA_TYPES, "target": codes::LOINC, "element": elements }],
     })
 }
 

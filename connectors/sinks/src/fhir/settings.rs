@@ -14,6 +14,9 @@ use crate::http::{self, AddressError};
 pub struct Settings {
     /// The server's base: `https://fhir.example.org/r4`, or http on a loopback address.
     pub url: String,
+    /// Takes http to any address: for a server in a network that nobody else reaches.
+    #[serde(default)]
+    pub allow_http: bool,
     #[serde(default)]
     pub bundle: BundleKind,
     /// Resources of one bundle.
@@ -101,7 +104,7 @@ pub enum SettingsError {
 impl Settings {
     /// The base without the slash at its end.
     pub(super) fn base(&self) -> Result<String, SettingsError> {
-        let url = http::address(&self.url).map_err(SettingsError::Address)?;
+        let url = http::address(&self.url, self.allow_http).map_err(SettingsError::Address)?;
         if url.query().is_some() || url.fragment().is_some() {
             return Err(SettingsError::Query);
         }
@@ -117,6 +120,6 @@ impl Settings {
 
 impl OAuth {
     pub(super) fn address(&self) -> Result<Url, SettingsError> {
-        http::address(&self.token_url).map_err(SettingsError::TokenAddress)
+        http::address(&self.token_url, false).map_err(SettingsError::TokenAddress)
     }
 }

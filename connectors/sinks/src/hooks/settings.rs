@@ -57,7 +57,7 @@ pub enum SettingsError {
 
 impl Settings {
     pub(super) fn address(&self) -> Result<Url, SettingsError> {
-        Ok(http::address(&self.url)?)
+        Ok(http::address(&self.url, false)?)
     }
 
     pub(super) fn states(&self) -> Result<Vec<State>, SettingsError> {
