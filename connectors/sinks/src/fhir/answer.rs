@@ -43,12 +43,24 @@ pub(super) struct Resource {
     extension: Vec<Extension>,
     #[serde(default)]
     pub identifier: Vec<Identifier>,
+    #[serde(default)]
+    link: Vec<PatientLink>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Meta {
     pub version_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PatientLink {
+    other: Reference,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reference {
+    reference: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,6 +93,12 @@ struct Issue {
 }
 
 impl Resource {
+    /// The ids of the patients that this one is linked with.
+    pub fn linked(&self) -> impl Iterator<Item = &str> {
+        let references = self.link.iter().filter_map(|link| link.other.reference.as_deref());
+        references.filter_map(|reference| reference.strip_prefix("Patient/")).map(|id| id.split('/').next().unwrap_or(id))
+    }
+
     /// Our version, microseconds: nothing where somebody else wrote it, or we only held its place.
     pub fn version(&self) -> Option<i64> {
         let extension = self.extension.iter().find(|e| e.url == headwater_schemas::extensions::VERSION);

@@ -1,6 +1,5 @@
-//! Removing a person: every resource that we wrote about them, and their Patient, if it is ours and nobody else's records hang on it.
-
-use std::sync::Arc;
+//! Removing a person: every resource that we wrote about them, under whichever id the server knows them, and our Patient, if nobody else's
+//! records hang on it.
 
 use reqwest::Method;
 
@@ -14,9 +13,27 @@ const KINDS: [(&str, &str); 3] = [("Observation", "subject"), ("MedicationAdmini
 const PAGE: &str = "500";
 const AT_ONCE: usize = 100;
 
-/// Removes what there is of a patient. Repeating it does no harm.
-pub(super) async fn erase(client: &FhirClient, patient: &str, ours: bool) -> Result<(), Unavailable> {
-    let reference = Arc::<str>::from(format!("Patient/{patient}"));
+/// Removes what there is of a subject. Repeating it does no harm.
+pub(super) async fn erase(client: &FhirClient, subject: &str) -> Result<(), Unavailable> {
+    let found = client.ask(Method::GET, &format!("/Patient/{subject}"), None).await?;
+    if !matches!(found.status.as_u16(), 200 | 404 | 410) {
+        return Err(strange("Patient", &found));
+    }
+    let ours = serde_json::from_slice::<Resource>(&found.body).ok().filter(|_| found.status.is_success());
+    for patient in ours.iter().flat_map(Resource::linked).chain([subject]) {
+        resources(client, patient).await?;
+    }
+    let answer = client.ask(Method::DELETE, &format!("/Patient/{subject}"), None).await?;
+    // Refused where others refer to it: then what is left of it is theirs.
+    if matches!(answer.status.as_u16(), 200 | 202 | 204 | 404 | 409 | 410 | 412) {
+        Ok(())
+    } else {
+        Err(strange("Patient", &answer))
+    }
+}
+
+async fn resources(client: &FhirClient, patient: &str) -> Result<(), Unavailable> {
+    let reference = format!("Patient/{patient}");
     for (kind, parameter) in KINDS {
         let found = owned(client, kind, parameter, &reference).await?;
         for part in found.chunks(AT_ONCE) {
@@ -24,13 +41,6 @@ pub(super) async fn erase(client: &FhirClient, patient: &str, ours: bool) -> Res
         }
         if !owned(client, kind, parameter, &reference).await?.is_empty() {
             return Err(Unavailable { why: format!("{kind} of an erased subject are still there"), retry_after: None });
-        }
-    }
-    if ours {
-        let answer = client.ask(Method::DELETE, &format!("/Patient/{patient}"), None).await?;
-        // Refused where others refer to it: then what is left of it is theirs.
-        if !matches!(answer.status.as_u16(), 200 | 202 | 204 | 404 | 409 | 410 | 412) {
-            return Err(strange("Patient", &answer));
         }
     }
     Ok(())

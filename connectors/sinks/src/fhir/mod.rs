@@ -139,7 +139,7 @@ impl FhirSink {
                     Fate::Refused(reject) => refused.push((item, reject)),
                 }
             }
-            if round + 1 == ROUNDS {
+            if round + 1 >= ROUNDS {
                 again = self.give_up(again, &mut verdicts);
                 if let Some((_, status)) = again.first() {
                     let why = format!("the server answered {} for {} resources", status.as_u16(), again.len());
@@ -259,12 +259,10 @@ impl FhirSink {
         Ok(verdicts)
     }
 
-    /// Who the person was elsewhere is erased by now, so the Patient that was found by it is the one remembered, or else ours.
     async fn erase(&self, consent: &Consent<'_>) -> Result<(), Unavailable> {
         settled(consent, self.settle)?;
         let subject = consent.subject_id;
-        let patient = self.known().patient(subject).unwrap_or(subject).to_owned();
-        erase::erase(&self.client, &patient, patient == subject).await?;
+        erase::erase(&self.client, subject).await?;
         self.known().forget_subject(subject);
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! What resources refer to stands on the server before they do: the patient, and the device.
 //!
 //! A patient whom a platform named by an identifier of its own is looked for by that, and may stand there under another id. Nobody's Patient is
-//! ever overwritten: one is made only where there is none. A device that is not there has its place held until its own record comes.
+//! ever overwritten: one is made only where there is none. Beside somebody else's stands one of ours that is linked with it, so that an
+//! erasure finds the way when nothing else is known of the person. A device that is not there has its place held until its own record comes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -98,6 +99,7 @@ impl References<'_> {
 
     async fn patients(&self, subjects: &[&str], made: &mut Made) -> Result<(), Unavailable> {
         let mut without: Vec<(&str, Option<Identity>)> = Vec::new();
+        let mut theirs: Vec<(&str, String)> = Vec::new();
         for subject in subjects {
             let found = self.store.subject(subject).await.map_err(|e| Unavailable { why: e.why, retry_after: None })?;
             let Some(identity) = found.and_then(|subject| subject.identity) else {
@@ -106,12 +108,18 @@ impl References<'_> {
             };
             match &*self.by_identity(&identity).await? {
                 [] => without.push((subject, Some(identity))),
-                [one] => self.known().remember_patient(subject, &one.id),
+                [one] if one.id == *subject => self.known().remember_patient(subject, subject),
+                [one] => theirs.push((subject, one.id.clone())),
                 _ => {
                     let why = "expected one patient with the identifier of this subject, the server has several";
                     made.refused.insert((*subject).into(), Reject::new(code::REFUSED, why));
                 }
             }
+        }
+        let links = theirs.iter().map(|(subject, id)| ("Patient", *subject, linked(subject, id)));
+        self.make(links).await?;
+        for (subject, id) in &theirs {
+            self.known().remember_patient(subject, id);
         }
         let there = self.there("Patient", without.iter().map(|(subject, _)| (*subject).to_owned())).await?;
         without.retain(|(subject, _)| {
@@ -224,6 +232,15 @@ impl References<'_> {
 /// What the server must do for us whatever the records are: settings or rights are wrong, or it is out of order.
 fn strange(kind: &str, status: u16) -> Unavailable {
     Unavailable { why: format!("the server answered {status} to a request about {kind} that it has to take"), retry_after: None }
+}
+
+/// Our Patient beside somebody else's.
+fn linked(subject: &str, other: &str) -> String {
+    json!({
+        "resourceType": "Patient", "id": subject, "identifier": [{ "system": fhir::SUBJECT, "value": subject }],
+        "link": [{ "other": { "reference": format!("Patient/{other}") }, "type": "seealso" }],
+    })
+    .to_string()
 }
 
 /// A value within a search parameter.

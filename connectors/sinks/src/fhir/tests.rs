@@ -114,13 +114,15 @@ async fn a_patient_is_found_by_the_platforms_identifier_and_referred_to_by_its_i
     let identity = Identity { system: "https://clinic.example/mrn".into(), value: "47|11".into() };
     store.put_subject(&Subject { id: "person-1".into(), identity: Some(identity), created_at: 0 }).await.unwrap();
     let theirs = json!({ "resourceType": "Patient", "id": "12345" });
-    let receiver = server(&[found(&[theirs.clone()]), found(&[]), outcomes(&["201"])]).await;
+    let receiver = server(&[found(&[theirs.clone()]), outcomes(&["201"]), found(&[]), outcomes(&["201"])]).await;
     let sink = FhirSink::new(&settings(&receiver), store.clone()).unwrap();
     assert_eq!(write(&sink, &[1]).await.unwrap(), [Verdict::Written]);
     let heard = receiver.heard();
     let asked = String::from_utf8(heard[0].body.clone()).unwrap();
     assert!(asked.contains("identifier=https%3A%2F%2Fclinic.example%2Fmrn%7C47%5C%7C11"), "{asked}");
-    assert_eq!(heard[2].json()["entry"][0]["resource"]["subject"]["reference"], "Patient/12345");
+    let link = &heard[1].json()["entry"][0]["resource"];
+    assert_eq!((&link["id"], &link["link"][0]["other"]["reference"]), (&"person-1".into(), &"Patient/12345".into()));
+    assert_eq!(heard[3].json()["entry"][0]["resource"]["subject"]["reference"], "Patient/12345");
 
     let another = json!({ "resourceType": "Patient", "id": "6" });
     let receiver = server(&[found(&[theirs, another])]).await;

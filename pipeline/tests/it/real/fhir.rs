@@ -318,4 +318,10 @@ async fn an_erased_person_is_gone_and_what_others_wrote_stays(hapi: &Hapi) {
     let stands = hapi.get(&format!("Observation/{}", Uuid::from_u128(4001))).await;
     assert_eq!(stands["subject"]["reference"], "Patient/p-4711");
     assert_eq!(hapi.get("Patient/p-4711").await["name"][0]["family"], "Ada");
+
+    // A sink that was started since, and a store that knows nothing of them any more, still find what is theirs.
+    let (sink, _) = hapi.sink().await;
+    assert_eq!(sink.write(&erased).await.expect("the server is there"), [Verdict::Written]);
+    assert_eq!(hapi.count("Observation?subject=Patient/p-4711").await, Some(0));
+    assert_eq!(hapi.get("Patient/p-4711").await["name"][0]["family"], "Ada");
 }
