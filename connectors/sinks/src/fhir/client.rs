@@ -28,7 +28,7 @@ pub(super) struct FhirClient {
 enum Access {
     Open,
     Bearer(SecretString),
-    OAuth(Tokens),
+    OAuth(Box<Tokens>),
 }
 
 /// What the server said of a request, about which it may be asked: neither its absence nor that it knows us not.
@@ -50,7 +50,7 @@ impl FhirClient {
         let (http, base) = (builder.build()?, settings.base()?);
         let access = match (&settings.token, &settings.oauth) {
             (Some(token), _) => Access::Bearer(token.clone()),
-            (None, Some(oauth)) => Access::OAuth(Tokens::new(http.clone(), oauth)?),
+            (None, Some(oauth)) => Access::OAuth(Box::new(Tokens::new(http.clone(), oauth)?)),
             (None, None) => Access::Open,
         };
         Ok(Self { http, base, access })

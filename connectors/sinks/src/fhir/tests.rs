@@ -114,7 +114,7 @@ async fn a_patient_is_found_by_the_platforms_identifier_and_referred_to_by_its_i
     let identity = Identity { system: "https://clinic.example/mrn".into(), value: "47|11".into() };
     store.put_subject(&Subject { id: "person-1".into(), identity: Some(identity), created_at: 0 }).await.unwrap();
     let theirs = json!({ "resourceType": "Patient", "id": "12345" });
-    let receiver = server(&[found(&[theirs.clone()]), outcomes(&["201"]), found(&[]), outcomes(&["201"])]).await;
+    let receiver = server(&[found(std::slice::from_ref(&theirs)), outcomes(&["201"]), found(&[]), outcomes(&["201"])]).await;
     let sink = FhirSink::new(&settings(&receiver), store.clone()).unwrap();
     assert_eq!(write(&sink, &[1]).await.unwrap(), [Verdict::Written]);
     let heard = receiver.heard();
