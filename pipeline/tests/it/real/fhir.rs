@@ -234,14 +234,9 @@ async fn every_order_of_states_ends_in_the_newest(hapi: &Hapi) {
                 .collect();
             assert!(write(&sink, &states).await.iter().all(|verdict| *verdict == Verdict::Written));
         }
-        for n in 0..orders.len() {
+        for (n, order) in orders.iter().enumerate() {
             let stands = hapi.get(&format!("Observation/{}", Uuid::from_u128(1000 + n as u128))).await;
-            assert_eq!(
-                (&stands["status"], &stands["valueQuantity"]),
-                (&"entered-in-error".into(), &Value::Null),
-                "{:?}",
-                orders[n]
-            );
+            assert_eq!((&stands["status"], &stands["valueQuantity"]), (&"entered-in-error".into(), &Value::Null), "{order:?}");
         }
     }
 }
