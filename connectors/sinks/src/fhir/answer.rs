@@ -93,6 +93,12 @@ struct Issue {
 }
 
 impl Resource {
+    /// Whether it has an identifier of ours.
+    pub fn is_ours(&self) -> bool {
+        let mut systems = self.identifier.iter().filter_map(|identifier| identifier.system.as_deref());
+        systems.any(|system| system.starts_with("urn:headwater:"))
+    }
+
     /// The ids of the patients that this one is linked with.
     pub fn linked(&self) -> impl Iterator<Item = &str> {
         let references = self.link.iter().filter_map(|link| link.other.reference.as_deref());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Method, StatusCode};
+use reqwest::{Certificate, Client, Method, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::settings::{Settings, SettingsError};
@@ -15,7 +15,7 @@ use crate::http::{no_answer, pause};
 const JSON: &str = "application/fhir+json";
 const CONNECT: Duration = Duration::from_secs(10);
 /// A server may validate each of a hundred resources.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(25);
 /// Largest answer that is read.
 const ANSWER_LIMIT: usize = 32 * 1024 * 1024;
 
@@ -69,7 +69,14 @@ impl FhirClient {
         self.ask(Method::POST, &format!("/{kind}/_search"), Some(form)).await
     }
 
-    /// `path` begins with a slash, or is empty for the root.
+    /// An address that the server gave, as a path at the base that we know it by: proxies have another name for it.
+    pub fn path_of(&self, address: &str) -> Option<String> {
+        let (base, url) = (Url::parse(&self.base).ok()?, Url::parse(address).ok()?);
+        let path = url.path().strip_prefix(base.path().trim_end_matches('/')).unwrap_or(url.path());
+        Some(format!("{path}{}{}", if url.query().is_some() { "?" } else { "" }, url.query().unwrap_or_default()))
+    }
+
+    /// `path` begins with a slash, a question mark, or is empty for the root.
     pub async fn ask(&self, method: Method, path: &str, body: Option<(&str, String)>) -> Result<Answer, Unavailable> {
         let mut refused: Option<SecretString> = None;
         loop {
@@ -105,6 +112,11 @@ impl FhirClient {
 /// The server is not there, does not let us in or asks for patience: no record's fault.
 pub(super) fn absent(status: StatusCode) -> bool {
     matches!(status.as_u16(), 300..=399 | 401 | 403 | 407 | 408 | 425 | 429 | 502 | 503 | 504 | 507)
+}
+
+/// Something else than the server answers at its address: no bundle is to blame.
+pub(super) fn misled(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 404..=406 | 410 | 415)
 }
 
 async fn read(mut answer: reqwest::Response) -> Result<Vec<u8>, Unavailable> {

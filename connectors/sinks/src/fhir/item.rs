@@ -53,6 +53,11 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// Which state of which resource it is.
+    pub fn state(&self) -> (Uuid, i64, i32) {
+        (self.id, self.version, self.mapper)
+    }
+
     /// The resource, about the patient whom the server knows under `patient`.
     ///
     /// # Errors

@@ -20,7 +20,8 @@ mod settings;
 mod tests;
 mod token;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Reject, Topic};
 use headwater_store::Store;
 use reqwest::StatusCode;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::sink::settled;
@@ -40,7 +42,7 @@ use answer::{Outcome, Resource};
 use client::FhirClient;
 use entry::Writing;
 use item::{Item, newest};
-use references::{Known, References};
+use references::{Known, Led, References};
 pub use settings::{BundleKind, OAuth, Settings, SettingsError};
 
 pub const NAME: &str = "fhir";
@@ -51,10 +53,18 @@ const AT_ONCE: usize = 2;
 const BUNDLE_BYTES: usize = 2 * 1024 * 1024;
 /// Times that what somebody changed meanwhile is read anew before the batch is left to the loop.
 const ROUNDS: usize = 3;
-/// Times that the loop brings a resource to which the server answers with an error of its own, or with a conflict, before it is given up.
-/// Other resources go through meanwhile: one that a server cannot cope with must not hold up all that follow.
+/// Times that the loop brings a resource to which the server answers with an error of its own, or with a conflict, and writes others between
+/// one time and the next, before it is given up: one that a server cannot cope with must not hold up all that follow. Where it writes none,
+/// the fault is the server's.
 const PATIENCE: u32 = 5;
+/// How long one that comes alone, so that nobody can tell, is brought.
+const PATIENCE_ALONE: Duration = Duration::from_secs(3600);
 const TROUBLES: usize = 10_000;
+/// No request of a batch begins later than this; what is written by then is not written again. With the longest request it is less than the
+/// time in which an erasure settles.
+const ROUND: Duration = Duration::from_secs(30);
+/// States that are remembered as written while their batch comes again.
+const SETTLED: usize = 50_000;
 
 pub struct FhirSink {
     client: FhirClient,
@@ -63,13 +73,29 @@ pub struct FhirSink {
     kind: BundleKind,
     size: usize,
     known: Mutex<Known>,
-    /// How often the loop brought what the server cannot cope with.
-    troubles: Mutex<HashMap<Uuid, u32>>,
+    /// How often the loop brought what the server cannot cope with, and since when.
+    troubles: Mutex<HashMap<Uuid, Trouble>>,
+    /// Resources written so far, of all batches.
+    written: AtomicU64,
+    settled: Mutex<HashSet<State>>,
 }
+
+/// What the server cannot cope with.
+struct Trouble {
+    since: Instant,
+    /// How often others were written between two of its times.
+    times: u32,
+    written: u64,
+}
+
+/// A state of a resource: id, version and mapper.
+type State = (Uuid, i64, i32);
 
 /// What became of one resource.
 enum Fate {
     Written,
+    /// A newer state stands there.
+    Superseded,
     /// Refused by what it says; or because what it refers to is gone.
     Refused(Reject),
     /// Somebody changed it meanwhile, or the server failed.
@@ -84,7 +110,17 @@ impl FhirSink {
     pub fn new(settings: &Settings, store: Arc<dyn Store>) -> Result<Self, SettingsError> {
         let settle = Duration::from_secs(settings.erase_settle_seconds);
         let (client, kind, size) = (FhirClient::new(settings)?, settings.bundle, settings.bundle_size);
-        Ok(Self { client, store, settle, kind, size, known: Mutex::default(), troubles: Mutex::default() })
+        Ok(Self {
+            client,
+            store,
+            settle,
+            kind,
+            size,
+            known: Mutex::default(),
+            troubles: Mutex::default(),
+            written: AtomicU64::new(0),
+            settled: Mutex::default(),
+        })
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -92,10 +128,15 @@ impl FhirSink {
     }
 
     fn references(&self) -> References<'_> {
-        References { client: &self.client, store: &*self.store, known: &self.known, size: self.size }
+        References { client: &self.client, store: &*self.store, known: &self.known, size: self.size, bundles: self.kind }
+    }
+
+    fn settled(&self) -> MutexGuard<'_, HashSet<State>> {
+        self.settled.lock().expect("nothing panics under this lock")
     }
 
     async fn put(&self, batch: &[Incoming<'_>]) -> Result<Vec<Verdict>, Unavailable> {
+        let until = Instant::now() + ROUND;
         let mut verdicts = vec![Verdict::Written; batch.len()];
         let mut items = Vec::with_capacity(batch.len());
         for (index, incoming) in batch.iter().enumerate() {
@@ -104,42 +145,33 @@ impl FhirSink {
                 Err(reject) => verdicts[index] = Verdict::Rejected(reject),
             }
         }
+        let states: Vec<State> = items.iter().map(Item::state).collect();
         let mut left = newest(items);
-        let mut rechecked = Vec::new();
-        for round in 0.. {
-            let made = self.references().ensure(&left).await?;
-            left.retain(|item| match made.refused.get(item.subject) {
+        left.retain(|item| !self.settled().contains(&item.state()));
+        let mut refused_once = HashSet::new();
+        for round in 1.. {
+            let led = self.references().ensure(&left).await?;
+            left.retain(|item| match led.refused(item) {
                 Some(reject) => {
                     verdicts[item.index] = Verdict::Rejected(reject.clone());
                     false
                 }
                 None => true,
             });
-            // What was refused before is tried once more only where what it refers to was gone.
-            left.retain(|item| {
-                let refused: Option<&(usize, Reject)> = rechecked.iter().find(|(index, _)| *index == item.index);
-                let remade = made.subjects.contains(item.subject) || item.device.is_some_and(|id| made.devices.contains(&id));
-                match refused.filter(|_| !remade) {
-                    Some((_, reject)) => {
-                        verdicts[item.index] = Verdict::Rejected(reject.clone());
-                        false
-                    }
-                    None => true,
-                }
-            });
-            let fates = self.pieces(&left).await?;
             let (mut again, mut refused) = (Vec::new(), Vec::new());
-            for (item, fate) in fates {
+            for (item, fate) in self.pieces(&left, &led, until).await? {
                 match fate {
-                    Fate::Written => self.trouble_ended(item.id),
-                    Fate::Again(status) => again.push((item, status)),
-                    Fate::Refused(reject) if rechecked.iter().any(|(index, _)| *index == item.index) => {
-                        verdicts[item.index] = Verdict::Rejected(reject);
+                    Fate::Superseded => {}
+                    Fate::Written => {
+                        self.troubles.lock().expect("nothing panics under this lock").remove(&item.id);
                     }
-                    Fate::Refused(reject) => refused.push((item, reject)),
+                    Fate::Again(status) => again.push((item, status)),
+                    // What it refers to may have gone meanwhile: it is looked for, and the resource is tried once more.
+                    Fate::Refused(_) if refused_once.insert(item.index) => refused.push(item),
+                    Fate::Refused(reject) => verdicts[item.index] = Verdict::Rejected(reject),
                 }
             }
-            if round + 1 >= ROUNDS {
+            if round >= ROUNDS {
                 again = self.give_up(again, &mut verdicts);
                 if let Some((_, status)) = again.first() {
                     let why = format!("the server answered {} for {} resources", status.as_u16(), again.len());
@@ -149,10 +181,11 @@ impl FhirSink {
             if again.is_empty() && refused.is_empty() {
                 break;
             }
-            refused.iter().for_each(|(item, _)| self.known().forget(item));
-            left = again.iter().map(|(item, _)| *item).chain(refused.iter().map(|(item, _)| *item)).collect();
-            rechecked.extend(refused.into_iter().map(|(item, reject)| (item.index, reject)));
+            refused.iter().for_each(|item| self.known().forget(item));
+            left = again.into_iter().map(|(item, _)| item).chain(refused).collect();
         }
+        let mut settled = self.settled();
+        states.iter().for_each(|state| _ = settled.remove(state));
         Ok(verdicts)
     }
 
@@ -164,12 +197,14 @@ impl FhirSink {
         }
         let mut left = Vec::new();
         for (item, status) in troubled {
-            let times = troubles.entry(item.id).or_default();
-            *times += 1;
-            if *times < PATIENCE {
+            let now = self.written.load(Ordering::Relaxed);
+            let trouble = troubles.entry(item.id).or_insert(Trouble { since: Instant::now(), times: 0, written: now });
+            trouble.times += u32::from(trouble.written != now);
+            trouble.written = now;
+            if trouble.times < PATIENCE && trouble.since.elapsed() < PATIENCE_ALONE {
                 left.push((item, status));
             } else {
-                let why = format!("the server answered {} each of {} times", status.as_u16(), *times as usize * ROUNDS);
+                let why = format!("the server answers {} whenever it comes, and writes others", status.as_u16());
                 verdicts[item.index] = Verdict::Rejected(Reject::new(code::REFUSED, why));
                 troubles.remove(&item.id);
             }
@@ -177,12 +212,8 @@ impl FhirSink {
         left
     }
 
-    fn trouble_ended(&self, id: Uuid) {
-        self.troubles.lock().expect("nothing panics under this lock").remove(&id);
-    }
-
     /// Writes in pieces of the bundle's size, some at once.
-    async fn pieces<'b>(&self, items: &[Item<'b>]) -> Result<Vec<(Item<'b>, Fate)>, Unavailable> {
+    async fn pieces<'b>(&self, items: &[Item<'b>], led: &Led, until: Instant) -> Result<Vec<(Item<'b>, Fate)>, Unavailable> {
         let mut pieces: Vec<&[Item<'b>]> = Vec::new();
         let mut rest = items;
         while !rest.is_empty() {
@@ -197,13 +228,14 @@ impl FhirSink {
         }
         let mut writing = Vec::with_capacity(pieces.len());
         for piece in pieces {
-            writing.push(self.piece(piece).boxed());
+            writing.push(self.piece(piece, led, until).boxed());
         }
         let fates: Vec<Vec<(Item<'b>, Fate)>> = stream::iter(writing).buffered(AT_ONCE).try_collect().await?;
         Ok(fates.into_iter().flatten().collect())
     }
 
-    async fn piece<'b>(&self, items: &[Item<'b>]) -> Result<Vec<(Item<'b>, Fate)>, Unavailable> {
+    async fn piece<'b>(&self, items: &[Item<'b>], led: &Led, until: Instant) -> Result<Vec<(Item<'b>, Fate)>, Unavailable> {
+        in_time(until)?;
         let mut fates = Vec::with_capacity(items.len());
         let ids: Vec<String> = items.iter().map(|item| item.id.to_string()).collect();
         let standing = self.references().standing(items[0].kind, &ids, "meta,issued,extension").await?;
@@ -213,16 +245,17 @@ impl FhirSink {
             let stands = standing.get(&**id).copied();
             // What stands there is newer: this one came late.
             if stands.and_then(Resource::version).is_some_and(|version| version > item.version) {
-                fates.push((*item, Fate::Written));
+                fates.push((*item, Fate::Superseded));
                 continue;
             }
-            let patient = self.known().patient(item.subject).unwrap_or(item.subject).to_owned();
-            match item.about(&patient) {
+            let patient = led.patients.get(item.subject).ok_or_else(|| unavailable("a patient is looked for once more"))?;
+            match item.about(patient) {
                 Ok(text) => parts[0].push((*item, text, stands)),
                 Err(reject) => fates.push((*item, Fate::Refused(reject))),
             }
         }
         while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
+            in_time(until)?;
             let mut writing = Writing::new(self.kind.as_str());
             for (item, text, stands) in &part {
                 let version = stands.and_then(|resource| resource.meta.as_ref()?.version_id.as_deref());
@@ -230,7 +263,11 @@ impl FhirSink {
             }
             let answer = self.client.bundle(writing.finish()).await?;
             if answer.status.is_success() {
-                fates.extend(each(part.iter().map(|(item, ..)| *item), &answer.body)?);
+                let each = each(part.iter().map(|(item, ..)| *item), &answer.body)?;
+                self.settle(&each);
+                fates.extend(each);
+            } else if client::misled(answer.status) {
+                return Err(unavailable(&format!("the server answered {} to a bundle", answer.status.as_u16())));
             } else if let [(item, ..)] = &part[..] {
                 fates.push((*item, fate(answer.status, &Outcome::of(&answer.body))?));
             } else {
@@ -243,29 +280,49 @@ impl FhirSink {
         Ok(fates)
     }
 
-    async fn consents(&self, batch: &[Incoming<'_>]) -> Result<Vec<Verdict>, Unavailable> {
-        let mut verdicts = Vec::with_capacity(batch.len());
-        for incoming in batch {
-            verdicts.push(match Consent::decode(incoming.body) {
-                Ok(consent) => {
-                    if consent.decision == Decision::Erased {
-                        self.erase(&consent).await?;
-                    }
-                    Verdict::Written
-                }
-                Err(e) => Verdict::Rejected(Reject::new(code::BAD_AVRO, e.to_string())),
-            });
+    /// Remembers what is written until its batch is through: one that takes longer than a round goes on where it was.
+    fn settle(&self, fates: &[(Item<'_>, Fate)]) {
+        let mut settled = self.settled();
+        if settled.len() >= SETTLED {
+            settled.clear();
         }
-        Ok(verdicts)
+        let written = fates.iter().filter(|(_, fate)| matches!(fate, Fate::Written)).count();
+        self.written.fetch_add(written as u64, Ordering::Relaxed);
+        settled.extend(fates.iter().filter(|(_, fate)| matches!(fate, Fate::Written)).map(|(item, _)| item.state()));
     }
 
-    async fn erase(&self, consent: &Consent<'_>) -> Result<(), Unavailable> {
+    /// One that cannot be finished now does not hold up the others.
+    async fn consents(&self, batch: &[Incoming<'_>]) -> Result<Vec<Verdict>, Unavailable> {
+        let (mut verdicts, mut failed) = (Vec::with_capacity(batch.len()), None);
+        for incoming in batch {
+            let verdict = match Consent::decode(incoming.body) {
+                Ok(consent) if consent.decision == Decision::Erased => self.erase(&consent).await,
+                Ok(_) => Ok(Verdict::Written),
+                Err(e) => Ok(Verdict::Rejected(Reject::new(code::BAD_AVRO, e.to_string()))),
+            };
+            match verdict {
+                Ok(verdict) => verdicts.push(verdict),
+                Err(unavailable) => failed = failed.or(Some(unavailable)),
+            }
+        }
+        failed.map_or(Ok(verdicts), Err)
+    }
+
+    async fn erase(&self, consent: &Consent<'_>) -> Result<Verdict, Unavailable> {
         settled(consent, self.settle)?;
         let subject = consent.subject_id;
-        erase::erase(&self.client, subject).await?;
+        let kept = erase::erase(&self.client, self.kind, subject).await?;
         self.known().forget_subject(subject);
-        Ok(())
+        Ok(kept.map_or(Verdict::Written, Verdict::Rejected))
     }
+}
+
+fn unavailable(why: &str) -> Unavailable {
+    Unavailable { why: why.into(), retry_after: None }
+}
+
+fn in_time(until: Instant) -> Result<(), Unavailable> {
+    if Instant::now() < until { Ok(()) } else { Err(unavailable("the server is slow, the rest of the batch follows")) }
 }
 
 /// The fates of a bundle's entries, which come in the order they were sent.

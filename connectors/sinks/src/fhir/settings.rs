@@ -28,7 +28,7 @@ pub struct Settings {
     /// PEM file of the authorities to trust, beside the system's.
     pub ca_file: Option<PathBuf>,
     /// How long after an erasure its person's resources are removed: by then every process has heard of it and ended what it was doing.
-    #[serde(default = "half_a_minute")]
+    #[serde(default = "a_minute")]
     pub erase_settle_seconds: u64,
 }
 
@@ -66,8 +66,9 @@ impl BundleKind {
     }
 }
 
-fn half_a_minute() -> u64 {
-    30
+/// Longer than a batch may take: what was on its way has come by then.
+fn a_minute() -> u64 {
+    60
 }
 
 fn hundred() -> usize {

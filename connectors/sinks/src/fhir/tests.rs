@@ -114,15 +114,16 @@ async fn a_patient_is_found_by_the_platforms_identifier_and_referred_to_by_its_i
     let identity = Identity { system: "https://clinic.example/mrn".into(), value: "47|11".into() };
     store.put_subject(&Subject { id: "person-1".into(), identity: Some(identity), created_at: 0 }).await.unwrap();
     let theirs = json!({ "resourceType": "Patient", "id": "12345" });
-    let receiver = server(&[found(std::slice::from_ref(&theirs)), outcomes(&["201"]), found(&[]), outcomes(&["201"])]).await;
+    let receiver =
+        server(&[found(std::slice::from_ref(&theirs)), found(&[]), outcomes(&["201"]), found(&[]), outcomes(&["201"])]).await;
     let sink = FhirSink::new(&settings(&receiver), store.clone()).unwrap();
     assert_eq!(write(&sink, &[1]).await.unwrap(), [Verdict::Written]);
     let heard = receiver.heard();
     let asked = String::from_utf8(heard[0].body.clone()).unwrap();
     assert!(asked.contains("identifier=https%3A%2F%2Fclinic.example%2Fmrn%7C47%5C%7C11"), "{asked}");
-    let link = &heard[1].json()["entry"][0]["resource"];
+    let link = &heard[2].json()["entry"][0]["resource"];
     assert_eq!((&link["id"], &link["link"][0]["other"]["reference"]), (&"person-1".into(), &"Patient/12345".into()));
-    assert_eq!(heard[3].json()["entry"][0]["resource"]["subject"]["reference"], "Patient/12345");
+    assert_eq!(heard[4].json()["entry"][0]["resource"]["subject"]["reference"], "Patient/12345");
 
     let another = json!({ "resourceType": "Patient", "id": "6" });
     let receiver = server(&[found(&[theirs, another])]).await;
@@ -154,10 +155,10 @@ async fn a_conflict_is_read_anew_and_a_refusal_is_told_without_what_was_measured
         found(&[patient()]),
         found(&[]),
         outcomes(&["422 Unprocessable Entity", "409 Conflict", "201"]),
-        // The patient of the refused one is looked for again, in case it was gone.
+        // The patient of the refused one is looked for again, in case it was gone, and it is tried once more.
         found(&[patient()]),
         found(&[]),
-        outcomes(&["200"]),
+        outcomes(&["200", "422"]),
     ])
     .await;
     let sink = FhirSink::new(&settings(&receiver), store().await).unwrap();
@@ -179,9 +180,11 @@ async fn a_refused_bundle_is_halved_until_the_one_stands_alone() {
         refused.clone(),           // 1 2 3 4
         outcomes(&["201", "201"]), // 1 2
         refused.clone(),           // 3 4
-        refused,                   // 3
+        refused.clone(),           // 3
         outcomes(&["201"]),        // 4
         found(&[patient()]),
+        found(&[]),
+        refused, // 3
     ])
     .await;
     let sink = FhirSink::new(&settings(&receiver), store().await).unwrap();
@@ -210,17 +213,42 @@ async fn an_absent_server_is_no_records_fault_and_its_patience_is_asked_for() {
 }
 
 #[tokio::test]
-async fn what_a_server_cannot_cope_with_is_given_up_after_some_patience_and_nothing_else_is() {
+async fn what_a_server_cannot_cope_with_is_given_up_only_where_others_are_written() {
+    let failing = || (0..ROUNDS).flat_map(|_| [found(&[]), outcomes(&["500 Internal Server Error"])]);
+    // It writes nothing: no record's fault, however often.
     let mut answers = vec![found(&[patient()])];
-    for _ in 0..PATIENCE {
-        answers.extend((0..ROUNDS).flat_map(|_| [found(&[]), outcomes(&["500 Internal Server Error"])]));
+    answers.extend((0..2 * PATIENCE).flat_map(|_| failing()));
+    let receiver = server(&answers).await;
+    let sink = FhirSink::new(&settings(&receiver), store().await).unwrap();
+    for _ in 0..2 * PATIENCE {
+        assert!(write(&sink, &[1]).await.is_err());
+    }
+    // It writes others in between.
+    let mut answers = vec![found(&[patient()])];
+    for _ in 0..=PATIENCE {
+        answers.extend(failing().chain([found(&[]), outcomes(&["201"])]));
     }
     let receiver = server(&answers).await;
     let sink = FhirSink::new(&settings(&receiver), store().await).unwrap();
-    for _ in 1..PATIENCE {
+    for other in 0..PATIENCE {
         assert!(write(&sink, &[1]).await.is_err());
+        assert_eq!(write(&sink, &[100 + u128::from(other)]).await.unwrap(), [Verdict::Written]);
     }
     assert!(matches!(&write(&sink, &[1]).await.unwrap()[0], Verdict::Rejected(_)));
+}
+
+#[tokio::test]
+async fn a_patient_the_server_refuses_takes_only_its_own_with_it() {
+    let receiver = server(&[found(&[]), outcomes(&["422"])]).await;
+    let sink = FhirSink::new(&settings(&receiver), store().await).unwrap();
+    let verdicts = write(&sink, &[1]).await.unwrap();
+    assert!(matches!(&verdicts[0], Verdict::Rejected(reject) if reject.detail.contains("422")), "{verdicts:?}");
+    // A proxy in the server's place is nobody's fault.
+    for status in ["404 Not Found", "405 Method Not Allowed", "415 Unsupported Media Type"] {
+        let receiver = server(&[found(&[patient()]), found(&[]), answer(status, &json!({}))]).await;
+        let sink = FhirSink::new(&settings(&receiver), store().await).unwrap();
+        assert!(write(&sink, &[1]).await.is_err(), "{status}");
+    }
 }
 
 #[tokio::test]
