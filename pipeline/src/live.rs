@@ -29,6 +29,8 @@ use crate::supervise::Supervisor;
 const LISTENERS: usize = 1000;
 /// Of them, those that are still told what they missed.
 const RETURNING: usize = 16;
+/// Records of a partition that are looked through for somebody who comes back; further back there is a gap.
+const FAR: i64 = 200_000;
 /// What a listener may be behind.
 const BEHIND: usize = 256;
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,9 +41,16 @@ struct Follower {
     consents: Arc<ConsentTable>,
     topic: String,
     partitions: i32,
-    listeners: Mutex<HashMap<Box<str>, Vec<mpsc::Sender<News>>>>,
+    listeners: Mutex<HashMap<Box<str>, Vec<Listener>>>,
+    stop: CancellationToken,
     places: Arc<Semaphore>,
     returning: Arc<Semaphore>,
+}
+
+/// Somebody who listens. The place is given back when they are gone, or let go.
+struct Listener {
+    tell: mpsc::Sender<News>,
+    _place: OwnedSemaphorePermit,
 }
 
 /// Starts following the topic at its present end.
@@ -73,11 +82,12 @@ pub async fn follow(app: &Arc<App>, consents: Arc<ConsentTable>, tasks: &mut Sup
         topic,
         partitions,
         listeners: Mutex::default(),
+        stop: tasks.stop(),
         places: Arc::new(Semaphore::new(LISTENERS)),
         returning: Arc::new(Semaphore::new(RETURNING)),
     });
-    let (following, stop) = (feed.clone(), tasks.stop());
-    tasks.start("live", async move { following.run(consumer, stop).await });
+    let following = feed.clone();
+    tasks.start("live", async move { following.run(consumer).await });
     Ok(Arc::new(LiveFeed(feed)))
 }
 
@@ -91,10 +101,10 @@ fn settings(app: &App) -> rdkafka::ClientConfig {
 }
 
 impl Follower {
-    async fn run(&self, consumer: StreamConsumer, stop: CancellationToken) -> anyhow::Result<()> {
+    async fn run(&self, consumer: StreamConsumer) -> anyhow::Result<()> {
         loop {
             let received = tokio::select! {
-                () = stop.cancelled() => {
+                () = self.stop.cancelled() => {
                     self.listeners.lock().expect("nothing panics under this lock").clear();
                     return Ok(());
                 }
@@ -119,7 +129,7 @@ impl Follower {
         let mut listeners = self.listeners.lock().expect("nothing panics under this lock");
         let Some(told) = listeners.get_mut(subject) else { return };
         // Whoever is too slow is let go, and comes back for the rest.
-        told.retain(|listener| listener.try_send(news.clone()).is_ok());
+        told.retain(|listener| listener.tell.try_send(news.clone()).is_ok());
         if told.is_empty() {
             listeners.remove(subject);
         }
@@ -134,7 +144,10 @@ impl Follower {
                 Ok(reading) => break reading,
                 Err(why) => {
                     tracing::warn!("the live stream stands still: {why}");
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::select! {
+                        () = self.stop.cancelled() => return None,
+                        () = tokio::time::sleep(PAUSE) => {}
+                    }
                 }
             }
         };
@@ -159,6 +172,7 @@ impl Follower {
         tokio::task::spawn_blocking(move || {
             if let Err(why) = feed.read_missed(&subject, place, &handle, &tell) {
                 tracing::warn!("what a listener missed cannot be read: {why:#}");
+                let _ = tell.blocking_send(News::Gap);
             }
             drop(permit);
         });
@@ -168,16 +182,18 @@ impl Follower {
     fn read_missed(&self, subject: &str, (id, offset): Place, handle: &Handle, tell: &mpsc::Sender<News>) -> anyhow::Result<()> {
         let consumer: BaseConsumer = settings(&self.app).create()?;
         let (low, high) = consumer.fetch_watermarks(&self.topic, id, TIMEOUT)?;
-        if offset + 1 < low && tell.blocking_send(News::Gap).is_err() {
+        // Before what is kept, beyond the end (another topic of the name), or further back than is read for one listener.
+        let first = (offset + 1).max(low).max(high - FAR);
+        if (offset >= high || first > offset + 1) && tell.blocking_send(News::Gap).is_err() {
             return Ok(());
         }
         let mut from = TopicPartitionList::new();
-        from.add_partition_offset(&self.topic, id, Offset::Offset((offset + 1).max(low)))?;
+        from.add_partition_offset(&self.topic, id, Offset::Offset(first))?;
         consumer.assign(&from)?;
         let mut quiet = Duration::ZERO;
         loop {
             let at = consumer.position()?.find_partition(&self.topic, id).map(|p| p.offset());
-            if (offset + 1).max(low) >= high || matches!(at, Some(Offset::Offset(at)) if at >= high) {
+            if first >= high || tell.is_closed() || matches!(at, Some(Offset::Offset(at)) if at >= high) {
                 return Ok(());
             }
             let Some(message) = consumer.poll(PAUSE) else {
@@ -203,7 +219,6 @@ struct LiveFeed(Arc<Follower>);
 impl Feed for LiveFeed {
     fn listen(&self, subject: &str, after: Option<Place>) -> Result<BoxStream<'static, News>, Deaf> {
         let follower = &self.0;
-        let place = follower.places.clone().try_acquire_owned().map_err(|_| Deaf::Full)?;
         if after.is_some_and(|(id, _)| id != partition::of(subject.as_bytes(), follower.partitions)) {
             return Err(Deaf::NoSuchPlace);
         }
@@ -218,19 +233,21 @@ impl Feed for LiveFeed {
         let (tell, told) = mpsc::channel(BEHIND);
         {
             let mut listeners = follower.listeners.lock().expect("nothing panics under this lock");
-            listeners.values_mut().for_each(|told| told.retain(|listener| !listener.is_closed()));
+            listeners.values_mut().for_each(|told| told.retain(|listener| !listener.tell.is_closed()));
             listeners.retain(|_, told| !told.is_empty());
-            listeners.entry(subject.into()).or_default().push(tell);
+            let place = follower.places.clone().try_acquire_owned().map_err(|_| Deaf::Full)?;
+            listeners.entry(subject.into()).or_default().push(Listener { tell, _place: place });
         }
         let missed = missed.map(|(after, permit)| follower.missed(subject, after, permit));
         let both = stream::iter(missed).flat_map(received).chain(received(told));
-        // What both told is told once. The place is given back when the listener is gone.
+        // What both told is told once. After a gap nothing is known of what was seen.
         Ok(both
-            .scan((after.map_or(-1, |(_, offset)| offset), place), |(seen, _), news| {
+            .scan(after.map_or(-1, |(_, offset)| offset), |seen, news| {
                 let again = matches!(&news, News::Observation((_, offset), _) if offset <= seen);
-                if let News::Observation((_, offset), _) = &news {
-                    *seen = *offset.max(seen);
-                }
+                *seen = match &news {
+                    News::Observation((_, offset), _) => *offset.max(seen),
+                    News::Gap => -1,
+                };
                 std::future::ready(Some((!again).then_some(news)))
             })
             .filter_map(std::future::ready)

@@ -20,7 +20,7 @@ pub(super) const OFFERED: &[&str] = &["patient", "subject", "code", "category", 
 const MAX: usize = 100;
 /// Codes that are asked for at once.
 const AT_ONCE: usize = 8;
-/// Withdrawn ones that are passed over, of one code.
+/// Rows of one code that are looked at: withdrawn ones, and others that do not fit, are passed over.
 const LOOKED_AT: usize = 2000;
 
 /// The newest observations of each code
@@ -81,8 +81,14 @@ async fn newest(
         Ask { subject, types: vec![slug], from: filter.from, to: filter.to, order: Order::NewestFirst, after: None, expect: max };
     let mut sequence = Sequence::new(&*api.store, ask).await?;
     let mut found = Vec::with_capacity(max);
-    for _ in 0..LOOKED_AT {
+    for looked_at in 0.. {
         let Some(row) = sequence.next().await? else { break };
+        if looked_at == LOOKED_AT {
+            return Err(Problem::parameter(
+                "date",
+                "a narrower time: too many observations before do not fit the other parameters",
+            ));
+        }
         if filter.fits(&row) && (any || row.status != "entered-in-error") {
             found.push(row);
         }

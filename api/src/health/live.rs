@@ -67,7 +67,7 @@ struct LiveEvent {
     /// `observation` or `gap`.
     event: String,
     id: Option<String>,
-    /// An Item as JSON; of a gap nothing.
+    /// An Item as JSON; of a gap `{}`.
     data: String,
 }
 

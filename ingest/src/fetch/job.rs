@@ -220,26 +220,18 @@ impl Fetcher {
                     Ok(()) => {}
                     Err(Stop::Unavailable(e)) => return Err(e),
                     Err(Stop::Ended) => return Ok(Some("ended")),
-                    Err(Stop::Turn(left)) => {
-                        let mut rest = vec![Item { streams: vec![stream.id.to_owned()], window: Some(left), object: None }];
+                    Err(Stop::Left { window, why, after, pace }) => {
+                        let mut rest = vec![Item { streams: vec![stream.id.to_owned()], window: Some(window), object: None }];
                         if streams.len() > place + 1 {
                             rest.push(Item { streams: names(&streams[place + 1..]), ..item.clone() });
                         }
                         rest.extend_from_slice(&job.items[index + 1..]);
-                        self.put_off(job, &rest, TURN, Duration::ZERO).await?;
-                        return Ok(Some(TURN));
+                        return self.leave_rest(job, &rest, (why, after, pace)).await.map(Some);
                     }
                     Err(Stop::Later { why, after, pace }) => {
-                        if !pace && job.attempt >= ATTEMPTS {
-                            tracing::warn!(provider = connection.provider, connection = %connection.id, why, "given up for now; the schedule comes back to it");
-                            return Ok(Some(why));
-                        }
                         let mut rest = vec![Item { streams: names(&streams[place..]), ..item.clone() }];
                         rest.extend_from_slice(&job.items[index + 1..]);
-                        let attempt = u32::try_from(job.attempt).unwrap_or(0);
-                        let wait = after.unwrap_or_else(|| backoff(attempt, Duration::from_secs(5), Duration::from_secs(900)));
-                        self.put_off(job, &rest, why, wait).await?;
-                        return Ok(Some(why));
+                        return self.leave_rest(job, &rest, (why, after, pace)).await.map(Some);
                     }
                 }
             }
@@ -249,6 +241,23 @@ impl Fetcher {
             }
         }
         Ok(None)
+    }
+
+    /// Puts off what is left of a job, and says why.
+    async fn leave_rest(
+        &self,
+        job: &Job,
+        rest: &[Item],
+        (why, after, pace): (&'static str, Option<Duration>, bool),
+    ) -> Result<&'static str, Unavailable> {
+        if !pace && job.attempt >= ATTEMPTS {
+            tracing::warn!(provider = job.provider, connection = %job.connection, why, "given up for now; the schedule comes back to it");
+            return Ok(why);
+        }
+        let attempt = u32::try_from(job.attempt).unwrap_or(0);
+        let wait = after.unwrap_or_else(|| backoff(attempt, Duration::from_secs(5), Duration::from_secs(900)));
+        self.put_off(job, rest, why, wait).await?;
+        Ok(why)
     }
 
     /// One stream over the span of a hint, window by window; the cursor follows what was appended.
@@ -263,10 +272,20 @@ impl Fetcher {
         let windows = aligned(poll, Window { start: span.start, end: to });
         let (mut span, mut left) = (span, None);
         for (place, window) in windows.iter().enumerate().rev() {
-            self.window(target, *poll, *window).await?;
+            match self.window(target, *poll, *window).await {
+                Ok(()) => {}
+                // What was done is done: only the rest is for later.
+                Err(Stop::Later { why, after, pace }) if place + 1 < windows.len() => {
+                    left = Some(Stop::Left { window: Window { start: span.start, end: window.end }, why, after, pace });
+                    span.start = window.end;
+                    break;
+                }
+                Err(stop) => return Err(stop),
+            }
             if place > 0 && self.shared.clock.now() >= target.until {
-                left = Some(Window { start: span.start, end: window.start });
-                span.start = window.start;
+                let window = Window { start: span.start, end: window.start };
+                left = Some(Stop::Left { window, why: TURN, after: Some(Duration::ZERO), pace: true });
+                span.start = windows[place].start;
                 break;
             }
         }
@@ -285,7 +304,7 @@ impl Fetcher {
             store.put_cursor(connection.id, stream.id, &moved).await?;
         }
         match left {
-            Some(left) => Err(Stop::Turn(left)),
+            Some(left) => Err(left),
             None if target.lane == Lane::History => Ok(self.stage(target, span.start, now).await?),
             None => Ok(()),
         }

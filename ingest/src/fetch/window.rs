@@ -60,8 +60,13 @@ pub(super) enum Stop {
         after: Option<Duration>,
         pace: bool,
     },
-    /// The turn is over before this window of the stream.
-    Turn(Window),
+    /// As `Later`, with the newer windows of the stream done: only this one is left.
+    Left {
+        window: Window,
+        why: &'static str,
+        after: Option<Duration>,
+        pace: bool,
+    },
     /// The connection is at its end; there is nothing more to ask.
     Ended,
 }
