@@ -9,8 +9,7 @@ use anyhow::Context as _;
 use clap::Args;
 use futures::StreamExt as _;
 use headwater_schemas::codes;
-use headwater_schemas::observation::{Method, Observation, OffsetOrigin, Status};
-use headwater_schemas::raw::Lane;
+use headwater_schemas::observation::{Method, Observation};
 use headwater_store::Store;
 use headwater_store::scylla::{ScyllaStore, Settings};
 use headwater_store::seal::Keyring;
@@ -245,43 +244,19 @@ fn id(minute: i64) -> Uuid {
 }
 
 fn row(minute: i64, fhir: &str) -> Observation<'_> {
-    let measure = &codes::HEART_RATE;
+    let start = YEAR + minute * MINUTE;
     Observation {
-        id: id(minute),
-        record_id: "r",
-        subject_id: SUBJECT,
-        connection_id: Uuid::nil(),
         provider: "withings",
         stream: "intraday",
-        lane: Lane::Live,
-        data_type: measure.slug,
-        code: measure.main().code,
-        code_system: measure.main().system,
-        category: measure.category.as_str(),
-        status: Status::Final,
-        start: YEAR + minute * MINUTE,
-        end: None,
-        utc_offset: Some(0),
-        offset_origin: OffsetOrigin::Source,
-        local_date: None,
         value: Some(61.0),
         value_text: Some("61"),
         unit: Some("/min"),
-        comparator: None,
-        value_code: None,
-        absent_reason: None,
-        components: vec![],
-        samples: None,
-        device_id: None,
         method: Method::Device,
-        source_modified: None,
-        version: YEAR + minute * MINUTE,
-        previous_start: None,
+        version: start,
         raw_topic: "headwater.raw.withings.v1",
-        raw_partition: 3,
         raw_offset: minute,
-        mapper_version: 2,
         fhir,
+        ..Observation::of(&codes::HEART_RATE, SUBJECT, id(minute), start)
     }
 }
 

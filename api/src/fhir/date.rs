@@ -138,6 +138,10 @@ fn instant(text: &str, time: &str) -> Option<(i64, i64)> {
 
 #[cfg(test)]
 mod tests {
+    use headwater_schemas::codes;
+    use headwater_schemas::observation::Observation;
+    use uuid::Uuid;
+
     use super::*;
 
     fn micros(text: &str) -> i64 {
@@ -145,27 +149,8 @@ mod tests {
     }
 
     fn row(start: &str, end: Option<&str>) -> StoredObservation {
-        StoredObservation {
-            id: uuid::Uuid::nil(),
-            subject_id: String::new(),
-            data_type: String::new(),
-            provider: String::new(),
-            status: String::new(),
-            start: micros(start),
-            end: end.map(micros),
-            local_date: None,
-            value: None,
-            value_text: None,
-            unit: None,
-            comparator: None,
-            value_code: None,
-            absent_reason: None,
-            components: None,
-            device_id: None,
-            version: 0,
-            stored_at: 0,
-            fhir: String::new(),
-        }
+        let observation = Observation::of(&codes::SLEEP, "s", Uuid::nil(), micros(start));
+        StoredObservation::of(&Observation { end: end.map(micros), ..observation }, 0)
     }
 
     #[test]

@@ -7,10 +7,10 @@ use axum::extract::State;
 
 use super::Resource;
 use super::bundle::Bundle;
-use super::query::Words;
-use crate::auth::{Action, Caller};
+use super::query::{Search, Words};
+use crate::auth::Caller;
 use crate::problem::Problem;
-use crate::state::{Act, Api};
+use crate::state::Api;
 
 pub(super) const OFFERED: &[&str] = &["patient", "subject"];
 
@@ -24,15 +24,10 @@ pub(crate) async fn search(
     Extension(caller): Extension<Arc<Caller>>,
     words: Words,
 ) -> Result<Resource, Problem> {
-    let given = words.offered(OFFERED)?;
-    let patient = given.patient()?;
-    api.allow(&caller, Action::ReadObservations, "read_devices", patient).await?;
-    let devices = api.store.devices(patient).await?;
-    let act =
-        Act { actor: &caller.actor, action: "read_devices", subject: Some(patient), connection: None, detail: Some("fhir") };
-    api.done(act).await?;
-    let base = format!("{}/fhir", api.settings.public_url);
-    let mut bundle = Bundle::new(&base, &[("self", format!("{base}/Device?{}", given.with("", "")))]);
+    let search = Search::of((&api, &caller), &words, OFFERED, "read_devices").await?;
+    let devices = api.store.devices(&search.patient).await?;
+    search.done().await?;
+    let mut bundle = Bundle::new(&search.base, &[("self", search.link("Device", "", ""))]);
     devices.iter().for_each(|device| bundle.entry("Device", &device.id.to_string(), &device.fhir, None));
     Ok(bundle.finish())
 }

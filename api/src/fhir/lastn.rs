@@ -10,11 +10,11 @@ use headwater_store::{Order, StoredObservation};
 use super::Resource;
 use super::bundle::Bundle;
 use super::observation::Filter;
-use super::query::Words;
-use crate::auth::{Action, Caller};
+use super::query::{Search, Words};
+use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::reading::{Ask, Sequence};
-use crate::state::{Act, Api};
+use crate::state::Api;
 
 pub(super) const OFFERED: &[&str] = &["patient", "subject", "code", "category", "date", "status", "_lastUpdated", "max"];
 const MAX: usize = 100;
@@ -41,10 +41,9 @@ pub(crate) async fn lastn(
     Extension(caller): Extension<Arc<Caller>>,
     words: Words,
 ) -> Result<Resource, Problem> {
-    let given = words.offered(OFFERED)?;
-    let patient = given.patient()?;
-    api.allow(&caller, Action::ReadObservations, "read_observations", patient).await?;
-    let filter = Filter::of(&given)?;
+    let search = Search::of((&api, &caller), &words, OFFERED, "read_observations").await?;
+    let (given, patient) = (&search.given, &*search.patient);
+    let filter = Filter::of(given)?;
     let max = match given.one("max")?.map(str::parse::<usize>) {
         None => 1,
         Some(Ok(max)) if max > 0 => max.min(MAX),
@@ -59,12 +58,8 @@ pub(crate) async fn lastn(
         }
     }
     let found: Vec<Vec<StoredObservation>> = stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
-    let act =
-        Act { actor: &caller.actor, action: "read_observations", subject: Some(patient), connection: None, detail: Some("fhir") };
-    api.done(act).await?;
-
-    let base = format!("{}/fhir", api.settings.public_url);
-    let mut bundle = Bundle::new(&base, &[("self", format!("{base}/Observation/$lastn?{}", given.with("", "")))]);
+    search.done().await?;
+    let mut bundle = Bundle::new(&search.base, &[("self", search.link("Observation/$lastn", "", ""))]);
     found.iter().flatten().for_each(|row| bundle.observation(row));
     Ok(bundle.finish())
 }

@@ -10,11 +10,11 @@ use headwater_store::{Order, StoredObservation};
 use super::Resource;
 use super::bundle::Bundle;
 use super::date::Comparison;
-use super::query::{Parameters, Words};
-use crate::auth::{Action, Caller};
+use super::query::{Parameters, Search, Words};
+use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::reading::{Ask, Place, Sequence, cursor, place};
-use crate::state::{Act, Api};
+use crate::state::Api;
 
 pub(super) const OFFERED: &[&str] =
     &["patient", "subject", "code", "category", "date", "status", "_lastUpdated", "_sort", "_count", CURSOR];
@@ -47,30 +47,25 @@ pub(crate) async fn search(
     Extension(caller): Extension<Arc<Caller>>,
     words: Words,
 ) -> Result<Resource, Problem> {
-    let given = words.offered(OFFERED)?;
-    let patient = given.patient()?;
-    api.allow(&caller, Action::ReadObservations, "read_observations", patient).await?;
-    let filter = Filter::of(&given)?;
-    let (count, after) = (given.count(COUNT, COUNT_MOST)?, after(&given)?);
+    let search = Search::of((&api, &caller), &words, OFFERED, "read_observations").await?;
+    let (given, patient) = (&search.given, &*search.patient);
+    let filter = Filter::of(given)?;
+    let (count, after) = (given.count(COUNT, COUNT_MOST)?, after(given)?);
     let ask = Ask {
         subject: patient,
         types: filter.measures.iter().map(|measure| measure.slug).collect(),
         from: filter.from,
         to: filter.to,
-        order: order(&given)?,
+        order: order(given)?,
         after,
         expect: count,
     };
     let (found, last) = page(&api, ask, &filter, count).await?;
-    let act =
-        Act { actor: &caller.actor, action: "read_observations", subject: Some(patient), connection: None, detail: Some("fhir") };
-    api.done(act).await?;
-
-    let base = format!("{}/fhir", api.settings.public_url);
-    let link = |cursor: &str| format!("{base}/Observation?{}", given.with(CURSOR, cursor));
+    search.done().await?;
+    let link = |cursor: &str| search.link("Observation", CURSOR, cursor);
     let mut links = vec![("self", link(given.one(CURSOR)?.unwrap_or_default()))];
     links.extend(last.map(|last| ("next", link(&cursor(last)))));
-    let mut bundle = Bundle::new(&base, &links);
+    let mut bundle = Bundle::new(&search.base, &links);
     found.iter().for_each(|row| bundle.observation(row));
     Ok(bundle.finish())
 }

@@ -5,13 +5,53 @@ use axum::http::request::Parts;
 use headwater_schemas::codes::{self, Measure};
 
 use super::date::{self, Comparison};
+use crate::auth::{Action, Caller};
 use crate::problem::Problem;
+use crate::state::{Act, Api};
 use crate::v1::subject_id;
 
 pub(super) const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
 
 /// Name and value, in their order, each known to be offered.
 pub(super) struct Parameters(Vec<(String, String)>);
+
+/// A search of one person's resources, which the caller may see.
+pub(super) struct Search<'a> {
+    api: &'a Api,
+    caller: &'a Caller,
+    action: &'static str,
+    pub given: Parameters,
+    pub patient: String,
+    /// `https://health.example.org/fhir`
+    pub base: String,
+}
+
+impl<'a> Search<'a> {
+    /// # Errors
+    /// When a parameter is none of `offered`, or the caller may not read of the patient.
+    pub async fn of(
+        (api, caller): (&'a Api, &'a Caller),
+        words: &Words,
+        offered: &[&str],
+        action: &'static str,
+    ) -> Result<Self, Problem> {
+        let given = words.offered(offered)?;
+        let patient = given.patient()?.to_owned();
+        api.allow(caller, Action::ReadObservations, action, &patient).await?;
+        Ok(Self { api, caller, action, given, patient, base: format!("{}/fhir", api.settings.public_url) })
+    }
+
+    /// Leaves the record of it, before the answer is given.
+    pub async fn done(&self) -> Result<(), Problem> {
+        let (actor, subject) = (self.caller.actor.as_str(), Some(self.patient.as_str()));
+        self.api.done(Act { actor, action: self.action, subject, connection: None, detail: Some("fhir") }).await
+    }
+
+    /// The address of this search with another value of one parameter.
+    pub fn link(&self, kind: &str, name: &str, value: &str) -> String {
+        format!("{}/{kind}?{}", self.base, self.given.with(name, value))
+    }
+}
 
 /// The words of a request's query, not yet looked at.
 pub(crate) struct Words(String);

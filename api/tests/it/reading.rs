@@ -2,8 +2,7 @@
 
 use headwater_schemas::codes::{self, Measure};
 use headwater_schemas::device::Device;
-use headwater_schemas::observation::{Component, Method, Observation, OffsetOrigin, Status};
-use headwater_schemas::raw::Lane;
+use headwater_schemas::observation::{Component, Observation, Status};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -16,41 +15,13 @@ const NOVEMBER: i64 = 1_793_491_200_000_000;
 /// An observation as a resource of its own, `hours` after the first of November.
 fn row<'a>(subject: &'a str, measure: &'static Measure, hours: i64, fhir: &'a str, id: Uuid) -> Observation<'a> {
     Observation {
-        id,
-        record_id: "r",
-        subject_id: subject,
-        connection_id: Uuid::nil(),
         provider: if hours % 2 == 0 { "withings" } else { "oura" },
-        stream: "s",
-        lane: Lane::Live,
-        data_type: measure.slug,
-        code: measure.main().code,
-        code_system: measure.main().system,
-        category: measure.category.as_str(),
-        status: Status::Final,
-        start: NOVEMBER + hours * HOUR,
-        end: None,
-        utc_offset: None,
-        offset_origin: OffsetOrigin::None,
-        local_date: None,
         value: Some(61.5),
         value_text: Some("61.50"),
         unit: measure.unit.map(|unit| unit.ucum),
-        comparator: None,
-        value_code: None,
-        absent_reason: None,
-        components: vec![],
-        samples: None,
-        device_id: None,
-        method: Method::Device,
-        source_modified: None,
         version: 7,
-        previous_start: None,
-        raw_topic: "t",
-        raw_partition: 0,
-        raw_offset: 0,
-        mapper_version: 1,
         fhir,
+        ..Observation::of(measure, subject, id, NOVEMBER + hours * HOUR)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::codes::Measure;
 use crate::raw::Lane;
 use crate::{avro_enum, avro_record};
 
@@ -98,5 +99,48 @@ avro_record! {
         pub raw_offset: i64,
         pub mapper_version: i32,
         pub fhir: &'a str,
+    }
+}
+
+impl<'a> Observation<'a> {
+    /// A final point in time of which nothing else is said yet; the rest is set by field.
+    pub fn of(measure: &'static Measure, subject_id: &'a str, id: Uuid, start: i64) -> Self {
+        Self {
+            id,
+            record_id: "",
+            subject_id,
+            connection_id: Uuid::nil(),
+            provider: "",
+            stream: "",
+            lane: Lane::Live,
+            data_type: measure.slug,
+            code: measure.main().code,
+            code_system: measure.main().system,
+            category: measure.category.as_str(),
+            status: Status::Final,
+            start,
+            end: None,
+            utc_offset: None,
+            offset_origin: OffsetOrigin::None,
+            local_date: None,
+            value: None,
+            value_text: None,
+            unit: None,
+            comparator: None,
+            value_code: None,
+            absent_reason: None,
+            components: Vec::new(),
+            samples: None,
+            device_id: None,
+            method: Method::Unknown,
+            source_modified: None,
+            version: 0,
+            previous_start: None,
+            raw_topic: "",
+            raw_partition: 0,
+            raw_offset: 0,
+            mapper_version: 0,
+            fhir: "{}",
+        }
     }
 }

@@ -45,10 +45,11 @@ static WAYS: &[Way] = &[
     },
     Way {
         provider: Provider::GoogleHealth,
-        stream: "daily-resting-heart-rate",
-        data_type: "resting-heart-rate",
-        change: || Change::Value(242.0),
-        shows: "242",
+        // Of every day there is some, whether the band was worn at night or not.
+        stream: "steps",
+        data_type: "steps",
+        change: || Change::Value(4242.0),
+        shows: "4242",
         days: 2,
         amends: true,
         tells: true,

@@ -6,8 +6,7 @@ use std::time::Duration;
 use headwater_schemas::Position;
 use headwater_schemas::codes;
 use headwater_schemas::consent::{Consent, Decision};
-use headwater_schemas::observation::{Method, Observation, OffsetOrigin, Status};
-use headwater_schemas::raw::Lane;
+use headwater_schemas::observation::{Observation, Status};
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_sinks::fhir::{FhirSink, Settings};
 use headwater_sinks::{Incoming, Sink as _, Verdict};
@@ -130,43 +129,15 @@ impl State {
 
     fn body(&self) -> Vec<u8> {
         let fhir = self.fhir();
-        let measure = &codes::WEIGHT;
         let observation = Observation {
-            id: self.id,
-            record_id: "r",
-            subject_id: "person-9",
-            connection_id: Uuid::nil(),
             provider: "withings",
-            stream: "s",
-            lane: Lane::Live,
-            data_type: measure.slug,
-            code: measure.main().code,
-            code_system: measure.main().system,
-            category: measure.category.as_str(),
             status: self.status,
-            start: 0,
-            end: None,
-            utc_offset: None,
-            offset_origin: OffsetOrigin::None,
-            local_date: None,
-            value: None,
             value_text: self.value,
-            unit: None,
-            comparator: None,
-            value_code: None,
-            absent_reason: None,
-            components: vec![],
-            samples: None,
             device_id: self.device,
-            method: Method::Device,
-            source_modified: None,
             version: self.version,
-            previous_start: None,
-            raw_topic: "t",
-            raw_partition: 0,
-            raw_offset: 0,
             mapper_version: 1,
             fhir: &fhir,
+            ..Observation::of(&codes::WEIGHT, "person-9", self.id, 0)
         };
         let mut body = Vec::new();
         observation.encode(&mut body);

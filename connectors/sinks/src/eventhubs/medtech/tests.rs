@@ -28,41 +28,15 @@ fn templates(file: &str) -> Vec<Value> {
 
 pub(crate) fn record(measure: &'static Measure) -> Observation<'static> {
     Observation {
-        id: Uuid::from_u128(1),
-        record_id: "r",
-        subject_id: "person-1",
         connection_id: Uuid::from_u128(2),
         provider: "withings",
-        stream: "s",
-        lane: Lane::Live,
-        data_type: measure.slug,
-        code: measure.main().code,
-        code_system: measure.main().system,
-        category: measure.category.as_str(),
-        status: Status::Final,
-        start: START,
-        end: None,
         utc_offset: Some(3600),
         offset_origin: OffsetOrigin::Zone,
-        local_date: None,
-        value: None,
-        value_text: None,
-        unit: None,
-        comparator: None,
-        value_code: None,
-        absent_reason: None,
-        components: vec![],
-        samples: None,
         device_id: Some(Uuid::from_u128(3)),
         method: Method::Device,
-        source_modified: None,
         version: 7,
-        previous_start: None,
-        raw_topic: "t",
-        raw_partition: 0,
-        raw_offset: 0,
-        mapper_version: 1,
         fhir: FHIR,
+        ..Observation::of(measure, "person-1", Uuid::from_u128(1), START)
     }
 }
 
