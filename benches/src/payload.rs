@@ -1,7 +1,7 @@
 //! Raw records as the fetcher makes them, about a kilobyte each, every one with its own values.
 
 use headwater_schemas::ids;
-use headwater_schemas::raw::{Lane, Origin, Raw};
+use headwater_schemas::raw::Raw;
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Topic, wire};
 use uuid::Uuid;
@@ -23,26 +23,15 @@ pub fn record(n: u64, schema_id: u32) -> (String, Vec<u8>) {
         18_000 + n % 9000,
         4_000 + n % 900,
     );
+    let subject = format!("person-{}", n % 1000);
     let raw = Raw {
         raw_id: Uuid::from_u128(n.into()),
-        provider: PROVIDER,
-        connection_id: connection,
-        subject_id: &format!("person-{}", n % 1000),
-        stream: "getmeas",
-        lane: Lane::Live,
-        origin: Origin::Fetch,
-        fetched_at: 1_790_000_000_000_000,
         window_start: Some(1_780_000_000_000_000),
         window_end: Some(1_790_000_000_000_000),
         request: Some("POST /measure"),
         http_status: Some(200),
-        content_type: "application/json",
-        headers: vec![],
         time_zone: Some("Europe/Paris"),
-        amended: vec![],
-        version_floor: None,
-        encryption: None,
-        body: body.as_bytes(),
+        ..Raw::of(PROVIDER, "getmeas", (connection, &subject), 1_790_000_000_000_000, body.as_bytes())
     };
     let mut value = Vec::with_capacity(1200);
     wire::frame(schema_id, &mut value);

@@ -4,9 +4,8 @@ use std::io::{Cursor, Write as _};
 
 use headwater_schemas::codes::Measure;
 use headwater_schemas::ids;
-use headwater_schemas::raw::{Lane, Origin, Raw};
+use headwater_schemas::raw::Raw;
 use headwater_schemas::reading::{Normalized, Reading, Value};
-use uuid::Uuid;
 
 use crate::files::{Rows, Watch, Wrong};
 use crate::source::{Ask, Source, Window};
@@ -18,25 +17,11 @@ const MONDAY: i64 = 1_792_972_800_000_000;
 /// A raw record of one provider and stream.
 pub fn raw<'a>(provider: &'a str, stream: &'a str, body: &'a [u8], time_zone: Option<&'a str>) -> Raw<'a> {
     Raw {
-        raw_id: Uuid::nil(),
-        provider,
-        connection_id: ids::connection(provider, "user-1"),
-        subject_id: "person-1",
-        stream,
-        lane: Lane::Live,
-        origin: Origin::Fetch,
-        fetched_at: MONDAY + 7 * DAY,
         window_start: Some(MONDAY),
         window_end: Some(MONDAY + 7 * DAY),
-        request: None,
         http_status: Some(200),
-        content_type: "application/json",
-        headers: vec![],
         time_zone,
-        amended: vec![],
-        version_floor: None,
-        encryption: None,
-        body,
+        ..Raw::of(provider, stream, (ids::connection(provider, "user-1"), "person-1"), MONDAY + 7 * DAY, body)
     }
 }
 

@@ -9,10 +9,9 @@ use headwater_processors::normalize;
 use headwater_schemas::device::Device;
 use headwater_schemas::medication::Medication;
 use headwater_schemas::observation::Observation;
-use headwater_schemas::raw::{Lane, Origin, Raw};
+use headwater_schemas::raw::{Origin, Raw};
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Outbox, Position, ids};
-use uuid::Uuid;
 
 /// A file tells nothing of when it was fetched; taken as long ago finished, so that every day in it counts as over (the year 2096).
 const AFTERWARDS: i64 = 4_000_000_000_000_000;
@@ -68,26 +67,11 @@ impl Normalize {
     }
 
     fn one(&self, file: &Path, body: &[u8], stdout: &mut impl std::io::Write) -> anyhow::Result<bool> {
+        let whose = (ids::connection(&self.provider, &self.subject), &*self.subject);
         let raw = Raw {
-            raw_id: Uuid::nil(),
-            provider: &self.provider,
-            connection_id: ids::connection(&self.provider, &self.subject),
-            subject_id: &self.subject,
-            stream: &self.stream,
-            lane: Lane::Live,
             origin: Origin::Upload,
-            fetched_at: AFTERWARDS,
-            window_start: None,
-            window_end: None,
-            request: None,
-            http_status: None,
-            content_type: "application/json",
-            headers: Vec::new(),
             time_zone: self.time_zone.as_deref(),
-            amended: Vec::new(),
-            version_floor: None,
-            encryption: None,
-            body,
+            ..Raw::of(&self.provider, &self.stream, whose, AFTERWARDS, body)
         };
         let mut out = Outbox::default();
         let problems = match normalize::normalize(&raw, Position::NONE, &mut out) {

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use headwater_processors::normalize;
 use headwater_schemas::codes::{self, Measure};
 use headwater_schemas::observation::{Method, OffsetOrigin, Status};
-use headwater_schemas::raw::{Amended, Gone, Lane, Origin, Raw};
+use headwater_schemas::raw::{Amended, Gone, Origin, Raw};
 use headwater_schemas::reading::{Cgm, Component, Delivery, Device, Dose, Effective, Normalized, Parts, Reading, Stamp, Value};
 use headwater_schemas::{Outbox, Position, ids};
 use proptest::option;
@@ -82,25 +82,10 @@ impl Case {
 
     fn raw<'a>(&'a self, body: &'a [u8]) -> Raw<'a> {
         Raw {
-            raw_id: Uuid::nil(),
-            provider: self.provider,
-            connection_id: ids::connection(self.provider, "user-1"),
-            subject_id: "person-1",
-            stream: "any",
-            lane: Lane::Live,
             origin: if matches!(self.said, Said::Gone(_)) { Origin::Reconcile } else { Origin::Fetch },
-            fetched_at: self.fetched_at,
-            window_start: None,
-            window_end: None,
-            request: None,
-            http_status: None,
-            content_type: "application/json",
-            headers: vec![],
-            time_zone: None,
             amended: self.previous_start.map(|previous_start| Amended { id: self.id(), previous_start }).into_iter().collect(),
             version_floor: self.version_floor,
-            encryption: None,
-            body,
+            ..Raw::of(self.provider, "any", (ids::connection(self.provider, "user-1"), "person-1"), self.fetched_at, body)
         }
     }
 }

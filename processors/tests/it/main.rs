@@ -12,33 +12,16 @@ use headwater_processors::normalize::normalize;
 use headwater_schemas::device::Device;
 use headwater_schemas::medication::Medication;
 use headwater_schemas::observation::Observation;
-use headwater_schemas::raw::{Lane, Origin, Raw};
+use headwater_schemas::raw::Raw;
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Outbox, Position, Reject, ids};
-use uuid::Uuid;
 
 /// A raw record as the fetcher would have made it.
 pub fn raw<'a>(provider: &'a str, stream: &'a str, body: &'a [u8]) -> Raw<'a> {
     Raw {
-        raw_id: Uuid::nil(),
-        provider,
-        connection_id: ids::connection(provider, "user-1"),
-        subject_id: "person-1",
-        stream,
-        lane: Lane::Live,
-        origin: Origin::Fetch,
-        fetched_at: 1_790_000_000_000_000,
-        window_start: None,
-        window_end: None,
-        request: None,
         http_status: Some(200),
-        content_type: "application/json",
-        headers: vec![],
         time_zone: Some("Europe/Paris"),
-        amended: vec![],
-        version_floor: None,
-        encryption: None,
-        body,
+        ..Raw::of(provider, stream, (ids::connection(provider, "user-1"), "person-1"), 1_790_000_000_000_000, body)
     }
 }
 

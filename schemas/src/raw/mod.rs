@@ -65,6 +65,34 @@ avro_record! {
     }
 }
 
+impl<'a> Raw<'a> {
+    /// A JSON answer of which nothing else is known; the rest is set by field. `whose` is connection and subject. What writes the topic lists
+    /// every field instead, so that none is forgotten.
+    pub fn of(provider: &'a str, stream: &'a str, whose: (Uuid, &'a str), fetched_at: i64, body: &'a [u8]) -> Self {
+        Self {
+            raw_id: Uuid::nil(),
+            provider,
+            connection_id: whose.0,
+            subject_id: whose.1,
+            stream,
+            lane: Lane::Live,
+            origin: Origin::Fetch,
+            fetched_at,
+            window_start: None,
+            window_end: None,
+            request: None,
+            http_status: None,
+            content_type: "application/json",
+            headers: Vec::new(),
+            time_zone: None,
+            amended: Vec::new(),
+            version_floor: None,
+            encryption: None,
+            body,
+        }
+    }
+}
+
 /// The body of a reconcile record: a JSON array of these.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]

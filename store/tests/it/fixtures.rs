@@ -1,5 +1,6 @@
 //! Rows to write and the rows expected of them.
 
+use headwater_schemas::codes;
 use headwater_schemas::device::Device;
 use headwater_schemas::observation::{Component, Method, Observation, OffsetOrigin, Samples, Status};
 use headwater_schemas::raw::Lane;
@@ -9,9 +10,9 @@ use uuid::Uuid;
 pub const SECOND: i64 = 1_000_000;
 pub const HOUR: i64 = 3_600 * SECOND;
 pub const DAY: i64 = 24 * HOUR;
-/// 2026-03-01T00:00Z, the first instant of a month.
 /// When everything was written.
 pub const STORED_AT: i64 = 5;
+/// 2026-03-01T00:00Z, the first instant of a month.
 pub const MARCH: i64 = 1_772_323_200 * SECOND;
 
 /// A name no other test has.
@@ -71,22 +72,19 @@ pub fn full(subject_id: &str, id: Uuid, start: i64) -> Observation<'_> {
 /// The same without any value that may be absent.
 pub fn bare(subject_id: &str, id: Uuid, start: i64) -> Observation<'_> {
     Observation {
-        end: None,
-        utc_offset: None,
-        offset_origin: OffsetOrigin::None,
-        local_date: None,
-        value: None,
-        value_text: None,
-        unit: None,
-        comparator: None,
-        value_code: None,
-        absent_reason: None,
-        components: Vec::new(),
-        samples: None,
-        device_id: None,
-        source_modified: None,
+        record_id: "record",
+        connection_id: Uuid::from_u128(1),
+        provider: "provider",
+        stream: "stream",
+        data_type: "heart_rate",
+        method: Method::Device,
+        version: 1_000,
+        raw_topic: "topic",
+        raw_partition: 3,
+        raw_offset: 4,
+        mapper_version: 1,
         fhir: r#"{"resourceType":"Observation","note":"bare"}"#,
-        ..full(subject_id, id, start)
+        ..Observation::of(&codes::HEART_RATE, subject_id, id, start)
     }
 }
 

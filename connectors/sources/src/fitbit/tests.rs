@@ -4,7 +4,7 @@ use base64::Engine as _;
 use headwater_schemas::codes::*;
 use headwater_schemas::hint::Change;
 use headwater_schemas::observation::{Method, OffsetOrigin};
-use headwater_schemas::raw::{Lane, Origin, Raw};
+use headwater_schemas::raw::{Origin, Raw};
 use headwater_schemas::reading::{Absent, Normalized, Reading, Value};
 use hmac::Hmac;
 use proptest::prelude::*;
@@ -31,27 +31,7 @@ fn signed<M: hmac::Mac + hmac::digest::KeyInit>(key: &str, body: &[u8]) -> Strin
 }
 
 fn raw<'a>(stream: &'a str, body: &'a [u8], time_zone: Option<&'a str>) -> Raw<'a> {
-    Raw {
-        raw_id: Uuid::nil(),
-        provider: "fitbit",
-        connection_id: Uuid::nil(),
-        subject_id: "s",
-        stream,
-        lane: Lane::Live,
-        origin: Origin::Upload,
-        fetched_at: 0,
-        window_start: None,
-        window_end: None,
-        request: None,
-        http_status: None,
-        content_type: "",
-        headers: vec![],
-        time_zone,
-        amended: vec![],
-        version_floor: None,
-        encryption: None,
-        body,
-    }
+    Raw { origin: Origin::Upload, time_zone, ..Raw::of("fitbit", stream, (Uuid::nil(), "s"), 0, body) }
 }
 
 fn normalized(name: &str, zone: Option<&'static str>) -> Normalized<'static> {

@@ -6,7 +6,7 @@ mod handshake;
 use std::path::PathBuf;
 
 use headwater_schemas::observation::{Method, OffsetOrigin, Status};
-use headwater_schemas::raw::{Lane, Origin, Raw};
+use headwater_schemas::raw::Raw;
 use headwater_schemas::reading::{Absent, Component, Effective, Normalized, Reading, Value};
 use headwater_schemas::reject::{Reject, code};
 use proptest::prelude::*;
@@ -28,27 +28,7 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 fn raw<'a>(stream: &'a str, time_zone: Option<&'a str>, body: &'a [u8]) -> Raw<'a> {
-    Raw {
-        raw_id: Uuid::nil(),
-        provider: "google_health",
-        connection_id: Uuid::nil(),
-        subject_id: "subject",
-        stream,
-        lane: Lane::Live,
-        origin: Origin::Fetch,
-        fetched_at: LONG_AFTER,
-        window_start: None,
-        window_end: None,
-        request: None,
-        http_status: Some(200),
-        content_type: "application/json",
-        headers: vec![],
-        time_zone,
-        amended: vec![],
-        version_floor: None,
-        encryption: None,
-        body,
-    }
+    Raw { time_zone, ..Raw::of("google_health", stream, (Uuid::nil(), "subject"), LONG_AFTER, body) }
 }
 
 fn normalize<'a>(raw: &Raw<'a>) -> Result<Normalized<'a>, Reject> {

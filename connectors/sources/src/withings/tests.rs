@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use headwater_schemas::codes::*;
 use headwater_schemas::hint::Change;
 use headwater_schemas::observation::{Method, OffsetOrigin, Status};
-use headwater_schemas::raw::{Lane, Origin, Raw};
+use headwater_schemas::raw::Raw;
 use headwater_schemas::reading::{Absent, Normalized, Reading, Value};
 use headwater_schemas::reject::code;
 use proptest::prelude::*;
@@ -27,25 +27,9 @@ fn call(method: &str, tail: &str, body: &[u8]) -> Result<Receipt, Refusal> {
 
 fn raw<'a>(stream: &'a str, body: &'a [u8]) -> Raw<'a> {
     Raw {
-        raw_id: Uuid::nil(),
-        provider: "withings",
-        connection_id: Uuid::nil(),
-        subject_id: "s",
-        stream,
-        lane: Lane::Live,
-        origin: Origin::Fetch,
-        fetched_at: 0,
         window_start: Some(1_761_510_000_000_000),
-        window_end: None,
-        request: None,
-        http_status: None,
-        content_type: "",
-        headers: vec![],
         time_zone: Some("Europe/Paris"),
-        amended: vec![],
-        version_floor: None,
-        encryption: None,
-        body,
+        ..Raw::of("withings", stream, (Uuid::nil(), "s"), 0, body)
     }
 }
 

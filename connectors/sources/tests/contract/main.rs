@@ -8,9 +8,8 @@ mod mutants;
 use std::path::PathBuf;
 
 use headwater_schemas::ids;
-use headwater_schemas::raw::{Lane, Origin, Raw};
+use headwater_schemas::raw::Raw;
 use headwater_sources::Source;
-use uuid::Uuid;
 
 /// Counts what is allocated, so that a body cannot make a source use memory without bound.
 #[global_allocator]
@@ -47,24 +46,10 @@ pub fn is_bad(name: &str) -> bool {
 pub fn raw<'a>(source: &dyn Source, stream: &'a str, body: &'a [u8]) -> Raw<'a> {
     let provider = source.profile().id;
     Raw {
-        raw_id: Uuid::nil(),
-        provider,
-        connection_id: ids::connection(provider, "user-1"),
-        subject_id: "person-1",
-        stream,
-        lane: Lane::Live,
-        origin: Origin::Fetch,
-        fetched_at: MONDAY + 7 * DAY,
         window_start: Some(MONDAY),
         window_end: Some(MONDAY + 7 * DAY),
-        request: None,
         http_status: Some(200),
-        content_type: "application/json",
-        headers: vec![],
         time_zone: Some("Europe/Berlin"),
-        amended: vec![],
-        version_floor: None,
-        encryption: None,
-        body,
+        ..Raw::of(provider, stream, (ids::connection(provider, "user-1"), "person-1"), MONDAY + 7 * DAY, body)
     }
 }

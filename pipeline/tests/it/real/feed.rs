@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use headwater::log::kafka::Producer;
 use headwater_ingest::Outlet as _;
-use headwater_schemas::raw::{Lane, Origin, Raw};
+use headwater_schemas::raw::Raw;
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Outbox, ids};
 use uuid::Uuid;
@@ -49,24 +49,8 @@ pub fn append(out: &mut Outbox, subject: &str, body: &[u8]) {
     let connection_id = ids::connection(PROVIDER, subject);
     let raw = Raw {
         raw_id: Uuid::now_v7(),
-        provider: PROVIDER,
-        connection_id,
-        subject_id: subject,
-        stream: "weight",
-        lane: Lane::Live,
-        origin: Origin::Fetch,
-        fetched_at: (START + 10_000_000) * 1_000_000,
-        window_start: None,
-        window_end: None,
-        request: None,
         http_status: Some(200),
-        content_type: "application/json",
-        headers: vec![],
-        time_zone: None,
-        amended: vec![],
-        version_floor: None,
-        encryption: None,
-        body,
+        ..Raw::of(PROVIDER, "weight", (connection_id, subject), (START + 10_000_000) * 1_000_000, body)
     };
     out.put(&topics::RAW, Some(PROVIDER), connection_id.to_string().as_bytes(), |bytes| raw.encode(bytes));
 }

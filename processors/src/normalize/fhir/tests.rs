@@ -1,7 +1,6 @@
 //! Every measure and every form of a value, beyond what the fixtures happen to hold: the FHIR validator reads these snapshots too.
 
 use headwater_schemas::ids;
-use headwater_schemas::raw::{Lane, Origin};
 use headwater_schemas::reading::{Absent, Comparator, Samples};
 
 use super::*;
@@ -19,27 +18,7 @@ pub(in crate::normalize) fn summer(micros: i64) -> Stamp {
 }
 
 pub(in crate::normalize) fn raw() -> Raw<'static> {
-    Raw {
-        raw_id: Uuid::nil(),
-        provider: "own_source",
-        connection_id: ids::connection("own_source", "user-1"),
-        subject_id: "person-1",
-        stream: "own_source",
-        lane: Lane::Live,
-        origin: Origin::Fetch,
-        fetched_at: NOON,
-        window_start: None,
-        window_end: None,
-        request: None,
-        http_status: None,
-        content_type: "application/json",
-        headers: vec![],
-        time_zone: None,
-        amended: vec![],
-        version_floor: None,
-        encryption: None,
-        body: b"",
-    }
+    Raw::of("own_source", "own_source", (ids::connection("own_source", "user-1"), "person-1"), NOON, b"")
 }
 
 fn line(reading: &Reading<'_>, status: Status) -> String {
