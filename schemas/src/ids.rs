@@ -54,14 +54,14 @@ mod tests {
 
     #[test]
     fn the_same_data_has_the_same_id_and_shifted_parts_have_another() {
-        let c = connection("withings", "1");
+        let c = connection("acme_band", "1");
         assert_eq!(observation(c, "s", "body-weight", "12"), observation(c, "s", "body-weight", "12"));
         assert_ne!(observation(c, "s", "body-weight", "12"), observation(c, "s", "body-weight1", "2"));
     }
 
     #[test]
     fn a_long_record_id_is_hashed_whole() {
-        let c = connection("withings", "1");
+        let c = connection("acme_band", "1");
         let long = "x".repeat(400);
         assert_ne!(observation(c, "s", "t", &long), observation(c, "s", "t", &long[1..]));
     }

@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn names_are_namespace_stage_member_and_major() {
-        assert_eq!(RAW.name("headwater", Some("withings")), "headwater.raw.withings.v1");
+        assert_eq!(RAW.name("headwater", Some("acme_band")), "headwater.raw.acme_band.v1");
         assert_eq!(HINT_LIVE.name("clinic", None), "clinic.hint.live.v1");
     }
 }

@@ -1,17 +1,12 @@
 //! The operation `$lastn`: the newest observations of each code.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use headwater_store::{Order, StoredObservation};
 
 use super::Resource;
 use super::bundle::Bundle;
 use super::observation::Filter;
-use super::query::{Search, Words};
-use crate::auth::Caller;
+use super::query::Asked;
 use crate::problem::Problem;
 use crate::reading::{Ask, Sequence};
 use crate::state::Api;
@@ -36,13 +31,9 @@ const LOOKED_AT: usize = 2000;
     ("_lastUpdated" = Option<Vec<String>>, Query, description = "when it was written here"),
     ("max" = Option<u32>, Query, description = "of each code, 1 to 100; one where absent", minimum = 1)),
     responses((status = 200, content_type = "application/fhir+json", body = Object)))]
-pub(crate) async fn lastn(
-    State(api): State<Arc<Api>>,
-    Extension(caller): Extension<Arc<Caller>>,
-    words: Words,
-) -> Result<Resource, Problem> {
-    let search = Search::of((&api, &caller), &words, OFFERED, "read_observations").await?;
-    let (given, patient) = (&search.given, &*search.patient);
+pub(crate) async fn lastn(asked: Asked) -> Result<Resource, Problem> {
+    let search = asked.search(OFFERED, "read_observations").await?;
+    let (api, given, patient) = (&*search.api, &search.given, &*search.patient);
     let filter = Filter::of(given)?;
     let max = match given.one("max")?.map(str::parse::<usize>) {
         None => 1,
@@ -54,7 +45,7 @@ pub(crate) async fn lastn(
     let mut asked = Vec::new();
     for measure in &filter.measures {
         if held.iter().any(|found| found == measure.slug) {
-            asked.push(newest(&api, patient, measure.slug, &filter, max, any).boxed());
+            asked.push(newest(api, patient, measure.slug, &filter, max, any).boxed());
         }
     }
     let found: Vec<Vec<StoredObservation>> = stream::iter(asked).buffered(AT_ONCE).try_collect().await?;

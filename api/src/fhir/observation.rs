@@ -1,17 +1,12 @@
 //! Search of Observation.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
 use headwater_schemas::codes::Measure;
 use headwater_store::{Order, StoredObservation};
 
 use super::Resource;
 use super::bundle::Bundle;
 use super::date::Comparison;
-use super::query::{Parameters, Search, Words};
-use crate::auth::Caller;
+use super::query::{Asked, Parameters};
 use crate::problem::Problem;
 use crate::reading::{Ask, Place, Sequence, cursor, place};
 use crate::state::Api;
@@ -42,13 +37,9 @@ const LOOKED_AT: usize = 20_000;
     ("_count" = Option<u32>, Query, description = "1 to 1000 of a page", minimum = 1),
     ("_cursor" = Option<String>, Query, description = "of a link of this server's")),
     responses((status = 200, content_type = "application/fhir+json", body = Object)))]
-pub(crate) async fn search(
-    State(api): State<Arc<Api>>,
-    Extension(caller): Extension<Arc<Caller>>,
-    words: Words,
-) -> Result<Resource, Problem> {
-    let search = Search::of((&api, &caller), &words, OFFERED, "read_observations").await?;
-    let (given, patient) = (&search.given, &*search.patient);
+pub(crate) async fn search(asked: Asked) -> Result<Resource, Problem> {
+    let search = asked.search(OFFERED, "read_observations").await?;
+    let (api, given, patient) = (&*search.api, &search.given, &*search.patient);
     let filter = Filter::of(given)?;
     let (count, after) = (given.count(COUNT, COUNT_MOST)?, after(given)?);
     let ask = Ask {
@@ -60,7 +51,7 @@ pub(crate) async fn search(
         after,
         expect: count,
     };
-    let (found, last) = page(&api, ask, &filter, count).await?;
+    let (found, last) = page(api, ask, &filter, count).await?;
     search.done().await?;
     let link = |cursor: &str| search.link("Observation", CURSOR, cursor);
     let mut links = vec![("self", link(given.one(CURSOR)?.unwrap_or_default()))];

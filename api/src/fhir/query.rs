@@ -1,5 +1,7 @@
 //! The parameters of a search, as they came and what they mean.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use headwater_schemas::codes::{self, Measure};
@@ -15,10 +17,40 @@ pub(super) const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observa
 /// Name and value, in their order, each known to be offered.
 pub(super) struct Parameters(Vec<(String, String)>);
 
+/// Who asks for what, not yet looked at.
+pub(crate) struct Asked {
+    api: Arc<Api>,
+    caller: Arc<Caller>,
+    words: Words,
+}
+
+impl FromRequestParts<Arc<Api>> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Arc<Caller>>().cloned();
+        // The guard before every search puts it there.
+        let caller = caller.ok_or_else(|| Problem::new(401, "unauthorized", "a bearer token is required"))?;
+        Ok(Self { api: api.clone(), caller, words: Words(parts.uri.query().unwrap_or_default().to_owned()) })
+    }
+}
+
+impl Asked {
+    /// # Errors
+    /// When a parameter is none of `offered`, or the caller may not read of the patient.
+    pub(super) async fn search(self, offered: &[&str], action: &'static str) -> Result<Search, Problem> {
+        let given = self.words.offered(offered)?;
+        let patient = given.patient()?.to_owned();
+        self.api.allow(&self.caller, Action::ReadObservations, action, &patient).await?;
+        let base = format!("{}/fhir", self.api.settings.public_url);
+        Ok(Search { api: self.api, caller: self.caller, action, given, patient, base })
+    }
+}
+
 /// A search of one person's resources, which the caller may see.
-pub(super) struct Search<'a> {
-    api: &'a Api,
-    caller: &'a Caller,
+pub(super) struct Search {
+    pub api: Arc<Api>,
+    caller: Arc<Caller>,
     action: &'static str,
     pub given: Parameters,
     pub patient: String,
@@ -26,21 +58,7 @@ pub(super) struct Search<'a> {
     pub base: String,
 }
 
-impl<'a> Search<'a> {
-    /// # Errors
-    /// When a parameter is none of `offered`, or the caller may not read of the patient.
-    pub async fn of(
-        (api, caller): (&'a Api, &'a Caller),
-        words: &Words,
-        offered: &[&str],
-        action: &'static str,
-    ) -> Result<Self, Problem> {
-        let given = words.offered(offered)?;
-        let patient = given.patient()?.to_owned();
-        api.allow(caller, Action::ReadObservations, action, &patient).await?;
-        Ok(Self { api, caller, action, given, patient, base: format!("{}/fhir", api.settings.public_url) })
-    }
-
+impl Search {
     /// Leaves the record of it, before the answer is given.
     pub async fn done(&self) -> Result<(), Problem> {
         let (actor, subject) = (self.caller.actor.as_str(), Some(self.patient.as_str()));
@@ -53,21 +71,13 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The words of a request's query, not yet looked at.
-pub(crate) struct Words(String);
-
-impl<S: Sync> FromRequestParts<S> for Words {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(parts.uri.query().unwrap_or_default().to_owned()))
-    }
-}
+/// The words of a request's query.
+struct Words(String);
 
 impl Words {
     /// # Errors
     /// When a parameter is none of `offered`.
-    pub(super) fn offered(&self, offered: &[&str]) -> Result<Parameters, Problem> {
+    fn offered(&self, offered: &[&str]) -> Result<Parameters, Problem> {
         let mut found = Vec::new();
         for (name, value) in form_urlencoded::parse(self.0.as_bytes()) {
             if matches!(&*name, "_format" | "_pretty") {

@@ -80,7 +80,10 @@ pub(crate) async fn range(
     let range = query(given)?;
     subject_id(&range.subject)?;
     api.allow(&caller, Action::ReadObservations, "read_observations", &range.subject).await?;
-    let limit = range.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+    let limit = match range.limit {
+        Some(0) => return Err(Problem::parameter("limit", "a number from 1")),
+        limit => limit.unwrap_or(PAGE).min(PAGE_MAX),
+    };
     let after = range.after.as_deref();
     let ask = Ask {
         subject: &range.subject,

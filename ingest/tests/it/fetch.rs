@@ -1,6 +1,7 @@
 use std::sync::atomic::Ordering;
 
 use headwater_ingest::settings::IngestSettings;
+use headwater_schemas::coverage::{Coverage, Outcome};
 use headwater_schemas::hint::Hint;
 use headwater_schemas::raw::{Gone, Origin, Raw};
 use headwater_schemas::topics::{self, Subject as _};
@@ -185,4 +186,33 @@ async fn a_history_that_takes_longer_than_a_turn_goes_on_in_the_next_ones_and_as
     assert!(other.asked("") <= asked + 2, "{} requests instead of {asked}", other.asked(""));
     let streams = |cursors: Vec<(String, headwater_store::Cursor)>| cursors.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     assert_eq!(streams(other.store.cursors(other.connection).await.expect("the store")), streams(reached));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_when_the_pace_ends_a_job_is_not_asked_for_again() {
+    let world = World::with(Settings { history_days: 12, ..Settings::quiet() }, "").await;
+    let (from, to) = ((now() - 10 * 24 * HOUR) * 1_000_000, now() * 1_000_000);
+    // After so many requests the next one is some seconds away.
+    world.at_pace(4).fetcher().run(&[world.hint("steps", Some((from, to)))]).await.expect("done");
+    let windows = || {
+        let covered = world.log.on(&topics::COVERAGE);
+        let covered = covered.iter().map(|body| Coverage::decode(body).expect("our own record"));
+        covered.filter(|window| window.outcome != Outcome::Failed).map(|window| window.window_start).collect::<Vec<_>>()
+    };
+    let first = windows();
+    let later = world.log.on(&topics::HINT_LATER);
+    assert!(!first.is_empty() && later.len() == 1, "{} windows, {} hints", first.len(), later.len());
+    let rest = Hint::decode(&later[0]).expect("a hint");
+    assert_eq!(
+        (rest.window_start, rest.window_end),
+        (Some(from), first.iter().min().copied()),
+        "what is older than the windows done"
+    );
+    world.instance(IngestSettings::default()).fetcher().run(&[rest]).await.expect("done");
+    let mut all = windows();
+    all.sort_unstable();
+    let asked = all.len();
+    all.dedup();
+    assert!(asked == all.len() && asked > first.len(), "no window twice: {asked} and {}", all.len());
+    assert!(all.windows(2).all(|pair| pair[1] - pair[0] == all[1] - all[0]), "and none left out");
 }

@@ -117,6 +117,13 @@ impl World {
         ingest(&cloud, &cloud, self.store.clone(), self.log.clone(), settings)
     }
 
+    /// Another instance that may ask so many times in a minute.
+    pub fn at_pace(&self, per_minute: u32) -> Ingest {
+        let cloud = format!("{}/google_health", self.simulator.url());
+        let settings = IngestSettings::default();
+        ingest_at(Some(per_minute), &cloud, &cloud, self.store.clone(), self.log.clone(), settings)
+    }
+
     /// A hint for a stream over a window of microseconds.
     pub fn hint<'a>(&self, stream: &'a str, window: Option<(i64, i64)>) -> Hint<'a> {
         Hint {
@@ -189,7 +196,20 @@ pub async fn connect(ingest: &Ingest, provider: &str, user: &str, subject: &str)
 }
 
 fn ingest(api: &str, cloud: &str, store: Arc<dyn Store>, log: Arc<Memory>, settings: IngestSettings) -> Ingest {
+    ingest_at(None, api, cloud, store, log, settings)
+}
+
+/// The same at a pace: requests of the application in a minute.
+fn ingest_at(
+    pace: Option<u32>,
+    api: &str,
+    cloud: &str,
+    store: Arc<dyn Store>,
+    log: Arc<Memory>,
+    settings: IngestSettings,
+) -> Ingest {
     let providers: Providers = serde_json::from_value(serde_json::json!({ "google_health": {
+        "app_per_minute": pace,
         "client_id": "headwater-dev", "client_secret": "headwater-dev-secret", "api_url": api,
         "authorize_url": format!("{cloud}/o/oauth2/v2/auth"), "token_url": format!("{cloud}/token"), "revoke_url": format!("{cloud}/revoke"),
         "webhook": { "authorization": AUTHORIZATION, "keyset_url": format!("{cloud}/webhooks_public_keyset.json") },

@@ -23,7 +23,7 @@ fn settings(url: &str) -> Settings {
 fn event(state: State) -> Connection<'static> {
     Connection {
         connection_id: Uuid::from_u128(1),
-        provider: "withings",
+        provider: "acme_band",
         subject_id: "subject-1",
         state,
         stream: None,
@@ -79,7 +79,7 @@ async fn an_event_is_posted_signed_and_in_the_documented_shape() {
     let expected = json!({
         "type": "connection.needs_reauth",
         "timestamp": "2026-01-01T00:00:00Z",
-        "data": {"connection_id": "00000000-0000-0000-0000-000000000001", "provider": "withings", "subject_id": "subject-1"},
+        "data": {"connection_id": "00000000-0000-0000-0000-000000000001", "provider": "acme_band", "subject_id": "subject-1"},
     });
     assert_eq!(heard[0].json(), expected);
 

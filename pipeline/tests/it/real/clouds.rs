@@ -28,6 +28,21 @@ struct Way {
     revokes: bool,
 }
 
+/// One that tells of everything and can be told of everything.
+const TELLS_ALL: Way = Way {
+    provider: Provider::Withings,
+    stream: "",
+    data_type: "",
+    change: || Change::Value(0.0),
+    shows: "",
+    days: DAYS,
+    amends: true,
+    tells: true,
+    tells_deletions: true,
+    refreshes: true,
+    revokes: true,
+};
+
 static WAYS: &[Way] = &[
     Way {
         provider: Provider::Withings,
@@ -37,11 +52,7 @@ static WAYS: &[Way] = &[
         change: || Change::Value(254_520.0),
         shows: "4242",
         days: 2,
-        amends: true,
-        tells: true,
-        tells_deletions: true,
-        refreshes: true,
-        revokes: true,
+        ..TELLS_ALL
     },
     Way {
         provider: Provider::GoogleHealth,
@@ -51,11 +62,7 @@ static WAYS: &[Way] = &[
         change: || Change::Value(4242.0),
         shows: "4242",
         days: 2,
-        amends: true,
-        tells: true,
-        tells_deletions: true,
-        refreshes: true,
-        revokes: true,
+        ..TELLS_ALL
     },
     Way {
         provider: Provider::Whoop,
@@ -63,12 +70,7 @@ static WAYS: &[Way] = &[
         data_type: "sleep",
         change: || Change::Patch(json!({"score": {"stage_summary": {"total_light_sleep_time_milli": 254_520_000}}})),
         shows: "4242",
-        days: DAYS,
-        amends: true,
-        tells: true,
-        tells_deletions: true,
-        refreshes: true,
-        revokes: true,
+        ..TELLS_ALL
     },
     Way {
         provider: Provider::Oura,
@@ -76,12 +78,7 @@ static WAYS: &[Way] = &[
         data_type: "steps-day",
         change: || Change::Patch(json!({"steps": 4242})),
         shows: "4242",
-        days: DAYS,
-        amends: true,
-        tells: true,
-        tells_deletions: true,
-        refreshes: true,
-        revokes: true,
+        ..TELLS_ALL
     },
     Way {
         provider: Provider::Strava,
@@ -89,12 +86,7 @@ static WAYS: &[Way] = &[
         data_type: "exercise",
         change: || Change::Patch(json!({"distance": 4242.0})),
         shows: "4242",
-        days: DAYS,
-        amends: true,
-        tells: true,
-        tells_deletions: true,
-        refreshes: true,
-        revokes: true,
+        ..TELLS_ALL
     },
     Way {
         provider: Provider::Dexcom,
@@ -102,12 +94,10 @@ static WAYS: &[Way] = &[
         data_type: "carbohydrates",
         change: || Change::Patch(json!({"value": "42.5"})),
         shows: "42.5",
-        days: DAYS,
-        amends: true,
         tells: false,
         tells_deletions: false,
-        refreshes: true,
         revokes: false,
+        ..TELLS_ALL
     },
     Way {
         provider: Provider::Polar,
@@ -115,12 +105,9 @@ static WAYS: &[Way] = &[
         data_type: "steps-day",
         change: || Change::Patch(json!({"steps": 4242})),
         shows: "4242",
-        days: DAYS,
-        amends: true,
-        tells: true,
         tells_deletions: false,
         refreshes: false,
-        revokes: true,
+        ..TELLS_ALL
     },
     Way {
         provider: Provider::Garmin,
@@ -128,13 +115,10 @@ static WAYS: &[Way] = &[
         data_type: "steps-day",
         change: || Change::Patch(json!({"steps": 4242})),
         shows: "4242",
-        days: DAYS,
         // What is pushed again is newer, and compared with nothing.
         amends: false,
-        tells: true,
         tells_deletions: false,
-        refreshes: true,
-        revokes: true,
+        ..TELLS_ALL
     },
 ];
 

@@ -9,7 +9,7 @@ use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Outbox, ids};
 use uuid::Uuid;
 
-use super::rig::Rig;
+use super::rig::{Rig, until_within};
 
 pub const PROVIDER: &str = "google_health";
 /// 1 June 2026, midnight UTC.
@@ -78,13 +78,14 @@ pub async fn present(rig: &Rig, records: u64) -> u64 {
 
 /// Waits until all are there.
 pub async fn complete(rig: &Rig, records: u64, patience: Duration) {
-    let until = std::time::Instant::now() + patience;
-    loop {
-        let there = present(rig, records).await;
-        if there == records {
-            return;
+    let mut there = 0;
+    until_within(&format!("{records} records in the store"), patience, async || {
+        let now = present(rig, records).await;
+        if now != there {
+            println!("{now} of {records} records are in the store");
         }
-        assert!(std::time::Instant::now() < until, "{there} of {records} records are in the store after {patience:?}");
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
+        there = now;
+        (there == records).then_some(())
+    })
+    .await;
 }

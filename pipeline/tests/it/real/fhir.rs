@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::feed;
 use super::parts_or_skip;
-use super::rig::{Parts, Rig, until_within};
+use super::rig::{Parts, Rig, until, until_within};
 use super::server::Server;
 
 /// Observations that go through while the server is killed. More with `HEADWATER_TEST_LONG=1`.
@@ -82,7 +82,7 @@ async fn killed_in_the_middle_it_has_every_observation_in_the_end(hapi: &Hapi, p
     let patience = Duration::from_millis(20 * many()) + Duration::from_secs(90);
     let written = until_within("a third", patience, async || there().await.filter(|n| *n > many() / 3)).await;
     hapi.server.kill();
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    until("the sink to notice", async || (sink.metric("headwater_batch_retries_total") > 0.0).then_some(())).await;
     assert!(sink.running(), "it waits and does not end");
     hapi.server.up();
     until_within("the rest", patience, async || there().await.filter(|n| *n == many())).await;

@@ -9,7 +9,7 @@ use headwater_simulator::{Addition, Announcement, Change, Content, Provider, Sel
 use headwater_store::StoredObservation;
 
 use super::parts_or_skip;
-use super::rig::{Rig, until, until_within};
+use super::rig::{Rig, quiet, until, until_within};
 
 /// What differs between the two providers of this test.
 struct Way {
@@ -126,14 +126,5 @@ fn history_is_in(rig: &Rig) -> bool {
 async fn settled(rig: &Rig) {
     let count =
         || topics::ALL.iter().filter(|t| !t.family).map(|t| rig.values(&t.name(&rig.namespace, None)).len()).sum::<usize>();
-    let mut last = count();
-    for _ in 0..30 {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let now = count();
-        if now == last {
-            return;
-        }
-        last = now;
-    }
-    panic!("the pipeline does not come to rest");
+    quiet("the pipeline to come to rest", Duration::from_secs(1), count).await;
 }

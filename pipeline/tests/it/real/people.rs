@@ -22,7 +22,7 @@ use sha2::Sha256;
 use tokio::task::JoinSet;
 
 use super::parts_or_skip;
-use super::rig::{Process, Rig, small, until};
+use super::rig::{Process, Rig, quiet, small, until};
 
 const SUBJECT: &str = "person-1";
 
@@ -280,12 +280,7 @@ async fn an_erased_person_is_gone_and_a_replay_from_raw_brings_nothing_back() {
     assert_eq!(listed["connections"], json!([]));
 
     // From the beginning of raw, by every processor and sink, with nothing in memory.
-    until("nothing more comes", async || {
-        let before = messages(&rig);
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        (before == messages(&rig)).then_some(())
-    })
-    .await;
+    quiet("nothing more to come", Duration::from_secs(3), || messages(&rig)).await;
     let before = messages(&rig);
     let raws = rig.values(&topics::RAW.name(&rig.namespace, Some("withings"))).len();
     assert!(raws > 0 && before > 0);

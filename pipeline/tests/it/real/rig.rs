@@ -154,6 +154,16 @@ pub async fn until_within<T>(what: &str, limit: Duration, mut check: impl AsyncF
     }
 }
 
+/// Waits until what is looked at stays the same for this long: only time tells that nothing more comes.
+pub async fn quiet<T: PartialEq>(what: &str, still: Duration, look: impl Fn() -> T) {
+    until(what, async || {
+        let before = look();
+        tokio::time::sleep(still).await;
+        (before == look()).then_some(())
+    })
+    .await;
+}
+
 /// A GET without a runtime.
 fn get(url: &str) -> Option<String> {
     let out = Command::new("curl").args(["-fsS", "-m", "2", url]).output().ok()?;

@@ -29,7 +29,7 @@ fn templates(file: &str) -> Vec<Value> {
 pub(crate) fn record(measure: &'static Measure) -> Observation<'static> {
     Observation {
         connection_id: Uuid::from_u128(2),
-        provider: "withings",
+        provider: "acme_band",
         utc_offset: Some(3600),
         offset_origin: OffsetOrigin::Zone,
         device_id: Some(Uuid::from_u128(3)),
@@ -51,7 +51,7 @@ pub(crate) fn dose(status: Status) -> Medication<'static> {
         record_id: "r",
         subject_id: "person-1",
         connection_id: Uuid::from_u128(2),
-        provider: "dexcom",
+        provider: "acme_pump",
         stream: "s",
         lane: Lane::Live,
         data_type: INSULIN_BOLUS,
@@ -210,7 +210,7 @@ fn a_message_is_flat_and_names_person_device_and_time() {
         concat!(
             r#"{"type":"heart-rate","deviceId":"00000000-0000-0000-0000-000000000003","deviceIs":"device","patientId":"person-1","#,
             r#""measuredAt":"2026-01-01T00:00:00Z","endedAt":"2026-01-01T01:00:00.000001Z","value":"61.50","unit":"/min","status":"final","#,
-            r#""method":"device","provider":"withings","id":"00000000-0000-0000-0000-000000000001","#,
+            r#""method":"device","provider":"acme_band","id":"00000000-0000-0000-0000-000000000001","#,
             r#""correlationId":"00000000-0000-0000-0000-000000000001.1767225600000000","version":7}"#,
         )
     );
