@@ -16,7 +16,6 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::registry::Reading;
 use crate::telemetry;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,6 +31,12 @@ impl ConsentTable {
     /// What is in force for a subject; `None` for somebody without restrictions.
     pub fn terms(&self, subject: &str) -> Option<Arc<Terms>> {
         self.terms.read().expect("nothing panics under this lock").get(subject).cloned()
+    }
+
+    /// Whether a person's decision lets what is theirs, of this type where it has one, go to this recipient now.
+    pub fn permits(&self, subject: &str, recipient: &str, data_type: Option<&str>, now: i64) -> bool {
+        self.terms(subject)
+            .is_none_or(|terms| terms.stands(now) && terms.reaches(recipient) && data_type.is_none_or(|slug| terms.covers(slug)))
     }
 
     /// Nobody restricted anything: nothing needs to be looked up.
@@ -172,16 +177,10 @@ impl Follower {
             return Ok(());
         };
         let mut resolved = Vec::new();
-        let body = match &*self.app.registry.learn(id, &topics::CONSENT).await? {
-            Reading::Ours => body,
-            Reading::Resolve(resolver) => match resolver.resolve(body, &mut resolved) {
-                Ok(()) => resolved.as_slice(),
-                Err(reject) => {
-                    tracing::error!("a record on the consent topic cannot be read: {reject}");
-                    return Ok(());
-                }
-            },
-            Reading::Never(reject) => {
+        let reading = self.app.registry.learn(id, &topics::CONSENT).await?;
+        let body = match reading.body(body, &mut resolved) {
+            Ok(body) => body,
+            Err(reject) => {
                 tracing::error!("a record on the consent topic cannot be read: {reject}");
                 return Ok(());
             }

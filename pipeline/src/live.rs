@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::consent::ConsentTable;
 use crate::log::kafka::partition;
-use crate::registry::Reading;
 use crate::supervise::Supervisor;
 
 /// Listeners of this process.
@@ -151,16 +150,11 @@ impl Follower {
                 }
             }
         };
-        let body = match &*reading {
-            Reading::Ours => body,
-            Reading::Resolve(resolver) => resolver.resolve(body, &mut resolved).map(|()| resolved.as_slice()).ok()?,
-            Reading::Never(_) => return None,
-        };
+        let body = reading.body(body, &mut resolved).ok()?;
         let observation = Observation::decode(body).ok()?;
         // They read what the store is given.
-        let permitted = self.consents.terms(observation.subject_id).is_none_or(|terms| {
-            terms.stands(self.app.now()) && terms.covers(observation.data_type) && terms.reaches(scylla::NAME)
-        });
+        let (subject, data_type) = (observation.subject_id, Some(observation.data_type));
+        let permitted = self.consents.permits(subject, scylla::NAME, data_type, self.app.now());
         let row = permitted.then(|| StoredObservation::of(&observation, self.app.now()))?;
         Some(News::Observation((message.partition(), message.offset()), Box::new(row)))
     }
@@ -193,7 +187,8 @@ impl Follower {
         let mut quiet = Duration::ZERO;
         loop {
             let at = consumer.position()?.find_partition(&self.topic, id).map(|p| p.offset());
-            if first >= high || tell.is_closed() || matches!(at, Some(Offset::Offset(at)) if at >= high) {
+            let needless = tell.is_closed() || self.stop.is_cancelled();
+            if first >= high || needless || matches!(at, Some(Offset::Offset(at)) if at >= high) {
                 return Ok(());
             }
             let Some(message) = consumer.poll(PAUSE) else {

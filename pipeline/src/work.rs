@@ -103,15 +103,8 @@ impl Prepared<'_> {
         for value in batch.records().filter_map(|record| record.value) {
             let Ok((id, body)) = wire::split(value) else { continue };
             let Some((_, reading)) = self.known.iter().find(|(known, _)| *known == id) else { continue };
-            match &**reading {
-                Reading::Ours => look(body),
-                Reading::Resolve(resolver) => {
-                    resolved.clear();
-                    if resolver.resolve(body, &mut resolved).is_ok() {
-                        look(&resolved);
-                    }
-                }
-                Reading::Never(_) => {}
+            if let Ok(body) = reading.body(body, &mut resolved) {
+                look(body);
             }
         }
     }
@@ -125,15 +118,7 @@ impl Prepared<'_> {
             let before = out.len();
             let done = wire::split(value).and_then(|(id, body)| {
                 let (_, reading) = self.known.iter().find(|(k, _)| *k == id).expect("the batch was prepared");
-                match &**reading {
-                    Reading::Ours => take(&record, body, out),
-                    Reading::Resolve(resolver) => {
-                        resolved.clear();
-                        resolver.resolve(body, &mut resolved)?;
-                        take(&record, &resolved, out)
-                    }
-                    Reading::Never(reject) => Err(reject.clone()),
-                }
+                take(&record, reading.body(body, &mut resolved)?, out)
             });
             if let Err(reject) = done {
                 out.truncate(before);
@@ -264,11 +249,7 @@ pub struct Deliver {
 impl Deliver {
     /// Whether the person's decision lets this record go to this sink.
     fn may_go(&self, topic: &Topic, record: &Record<'_>, body: &[u8]) -> bool {
-        let permits = |subject: &str, data_type: Option<&str>| {
-            self.consents.terms(subject).is_none_or(|terms| {
-                terms.stands(now()) && terms.reaches(self.sink.name()) && data_type.is_none_or(|slug| terms.covers(slug))
-            })
-        };
+        let permits = |subject: &str, data_type| self.consents.permits(subject, self.sink.name(), data_type, now());
         if self.consents.is_empty() {
             return true;
         }

@@ -283,9 +283,9 @@ impl Fetcher {
                 Err(stop) => return Err(stop),
             }
             if place > 0 && self.shared.clock.now() >= target.until {
-                let window = Window { start: span.start, end: window.start };
-                left = Some(Stop::Left { window, why: TURN, after: Some(Duration::ZERO), pace: true });
-                span.start = windows[place].start;
+                let rest = Window { start: span.start, end: window.start };
+                left = Some(Stop::Left { window: rest, why: TURN, after: Some(Duration::ZERO), pace: true });
+                span.start = window.start;
                 break;
             }
         }

@@ -59,6 +59,24 @@ pub enum Reading {
     Never(Reject),
 }
 
+impl Reading {
+    /// A body in our own layout: as it is, or resolved into `scratch`.
+    ///
+    /// # Errors
+    /// [`Reject`] when it can never be read as ours.
+    pub fn body<'b>(&self, body: &'b [u8], scratch: &'b mut Vec<u8>) -> Result<&'b [u8], Reject> {
+        match self {
+            Self::Ours => Ok(body),
+            Self::Resolve(resolver) => {
+                scratch.clear();
+                resolver.resolve(body, scratch)?;
+                Ok(scratch)
+            }
+            Self::Never(reject) => Err(reject.clone()),
+        }
+    }
+}
+
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RegistryError {
     #[error("schema registry does not answer: {0}")]
