@@ -5,8 +5,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
-/// Observations are found by their start. One that began before a searched time may reach into it: a night, a day, a workout. Nothing that
-/// a device reports is longer.
+/// Observations are found by their start. One that began before a searched time may reach into it: a night, a day, a workout. What is
+/// longer is found by its start alone.
 pub(super) const LONGEST: i64 = 48 * 3_600_000_000;
 
 /// `ge2026-11-01`: a comparison with a time that may be as coarse as a year, `[from, to)` in microseconds.

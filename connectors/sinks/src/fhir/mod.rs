@@ -63,8 +63,10 @@ const TROUBLES: usize = 10_000;
 /// No request of a batch begins later than this; what is written by then is not written again. With the longest request it is less than the
 /// time in which an erasure settles.
 const ROUND: Duration = Duration::from_secs(30);
-/// States that are remembered as written while their batch comes again.
+/// States that are remembered as written while their batch comes again, and for how long: a batch that was taken by another instance does not,
+/// and a replay long after it must not be passed over.
 const SETTLED: usize = 50_000;
+const SETTLED_FOR: Duration = Duration::from_secs(600);
 
 pub struct FhirSink {
     client: FhirClient,
@@ -77,7 +79,7 @@ pub struct FhirSink {
     troubles: Mutex<HashMap<Uuid, Trouble>>,
     /// Resources written so far, of all batches.
     written: AtomicU64,
-    settled: Mutex<HashSet<State>>,
+    settled: Mutex<HashMap<State, Instant>>,
 }
 
 /// What the server cannot cope with.
@@ -131,7 +133,7 @@ impl FhirSink {
         References { client: &self.client, store: &*self.store, known: &self.known, size: self.size, bundles: self.kind }
     }
 
-    fn settled(&self) -> MutexGuard<'_, HashSet<State>> {
+    fn settled(&self) -> MutexGuard<'_, HashMap<State, Instant>> {
         self.settled.lock().expect("nothing panics under this lock")
     }
 
@@ -147,7 +149,7 @@ impl FhirSink {
         }
         let states: Vec<State> = items.iter().map(Item::state).collect();
         let mut left = newest(items);
-        left.retain(|item| !self.settled().contains(&item.state()));
+        left.retain(|item| self.settled().get(&item.state()).is_none_or(|since| since.elapsed() > SETTLED_FOR));
         let mut refused_once = HashSet::new();
         for round in 1.. {
             let led = self.references().ensure(&left).await?;
@@ -286,9 +288,10 @@ impl FhirSink {
         if settled.len() >= SETTLED {
             settled.clear();
         }
-        let written = fates.iter().filter(|(_, fate)| matches!(fate, Fate::Written)).count();
-        self.written.fetch_add(written as u64, Ordering::Relaxed);
-        settled.extend(fates.iter().filter(|(_, fate)| matches!(fate, Fate::Written)).map(|(item, _)| item.state()));
+        for (item, _) in fates.iter().filter(|(_, fate)| matches!(fate, Fate::Written)) {
+            self.written.fetch_add(1, Ordering::Relaxed);
+            settled.insert(item.state(), Instant::now());
+        }
     }
 
     /// One that cannot be finished now does not hold up the others.

@@ -238,6 +238,21 @@ async fn what_a_server_cannot_cope_with_is_given_up_only_where_others_are_writte
 }
 
 #[tokio::test]
+async fn what_is_written_is_not_written_again_while_its_batch_comes_again_and_is_by_a_replay() {
+    let mut answers = vec![found(&[patient()]), found(&[]), outcomes(&["201", "409"])];
+    answers.extend((1..ROUNDS).flat_map(|_| [found(&[]), outcomes(&["409"])]));
+    answers.extend([found(&[]), outcomes(&["200"]), found(&[]), outcomes(&["200", "200"])]);
+    let receiver = server(&answers).await;
+    let sink = FhirSink::new(&settings(&receiver), store().await).unwrap();
+    assert!(write(&sink, &[1, 2]).await.is_err());
+    let bundle = || receiver.heard().last().unwrap().json()["entry"].as_array().unwrap().len();
+    for (entries, what) in [(1, "the batch again"), (2, "a replay")] {
+        assert_eq!(write(&sink, &[1, 2]).await.unwrap(), [Verdict::Written, Verdict::Written], "{what}");
+        assert_eq!(bundle(), entries, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn a_patient_the_server_refuses_takes_only_its_own_with_it() {
     let receiver = server(&[found(&[]), outcomes(&["422"])]).await;
     let sink = FhirSink::new(&settings(&receiver), store().await).unwrap();
