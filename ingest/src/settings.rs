@@ -18,7 +18,7 @@ pub struct IngestSettings {
     /// Connections asked at once, for fresh data and for history.
     pub live_concurrency: usize,
     pub history_concurrency: usize,
-    /// How long one batch of hints may ask; what is left then waits its next turn. Less than a drain has.
+    /// How long a connection is asked at a time; what is left then waits its next turn. Twice this is less than a drain has.
     pub turn_ms: u64,
     pub request_timeout_ms: u64,
     /// Tries of one request before its hint waits.
@@ -40,7 +40,7 @@ impl Default for IngestSettings {
             door_permits: 256,
             live_concurrency: 16,
             history_concurrency: 4,
-            turn_ms: 15_000,
+            turn_ms: 8_000,
             request_timeout_ms: 30_000,
             tries: 4,
             breaker_failures: 8,

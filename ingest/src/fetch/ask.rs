@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use headwater_sources::source::{Fault, Fetch, Page};
 
-use headwater_schemas::raw::Lane;
-
 use super::Fetcher;
 use super::window::{Stop, Target};
-use crate::clock::micros;
 use crate::http::{Answer, FOREIGN};
 use crate::limits::{Wait, backoff};
 use crate::tokens::TokenError;
@@ -134,10 +131,6 @@ impl Fetcher {
             match target.cloud.limiter.take(target.connection().id, target.lane, now) {
                 Ok(()) => return Ok(()),
                 Err(wait) if wait.how_long() <= SHORT => self.shared.clock.sleep(wait.how_long()).await,
-                // History has the time, and coming back for it would cost as many questions again.
-                Err(Wait::Rate(after)) if target.lane != Lane::Live && now + micros(after) < target.until => {
-                    self.shared.clock.sleep(after).await;
-                }
                 Err(Wait::Rate(after)) => return Err(Stop::Later { why: "rate_limited", after: Some(after), pace: true }),
                 Err(Wait::Open(after)) => return Err(Stop::Later { why: "provider_down", after: Some(after), pace: true }),
             }

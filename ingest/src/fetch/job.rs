@@ -20,6 +20,7 @@ use super::window::{Stop, Target};
 use super::{Fetcher, IDLE_HINTS, TURN};
 use crate::Unavailable;
 use crate::account::{Synced, Tally, consent, subscriptions, sync};
+use crate::clock::micros;
 use crate::cloud::Cloud;
 use crate::events::{self, Told};
 use crate::limits::backoff;
@@ -98,7 +99,7 @@ impl Job {
 }
 
 impl Fetcher {
-    /// Does one connection's job until its turn is over.
+    /// Does one connection's job, for a turn. None begins later than `until`.
     pub(super) async fn connection(&self, job: &Job, until: i64) -> Result<(), Unavailable> {
         let store = &self.shared.store;
         let Some(connection) = store.connection(job.connection).await? else { return idle("unknown_connection") };
@@ -124,6 +125,8 @@ impl Fetcher {
         let Some(lease) = self.shared.lease(&format!("fetch/{}", connection.id), LEASE, LEASE_WAIT).await? else {
             return self.put_off(job, &job.items, "busy", Duration::from_secs(10)).await;
         };
+        // From when the connection is ours: who waits for the history of the same account has not had a turn by that.
+        let until = self.shared.clock.now() + micros(self.shared.settings.turn());
         let span = tracing::info_span!(
             "fetch connection",
             otel.kind = "client",

@@ -216,3 +216,18 @@ async fn what_was_done_when_the_pace_ends_a_job_is_not_asked_for_again() {
     assert!(asked == all.len() && asked > first.len(), "no window twice: {asked} and {}", all.len());
     assert!(all.windows(2).all(|pair| pair[1] - pair[0] == all[1] - all[0]), "and none left out");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waited_for_the_connection_longer_than_a_turn_still_has_one() {
+    let world = World::new().await;
+    let micros = || jiff::Timestamp::now().as_microsecond();
+    let name = format!("fetch/{}", world.connection);
+    let held = world.store.lease(&name, uuid::Uuid::new_v4(), micros(), micros() + 4_000_000).await.expect("the store");
+    assert!(held.is_some(), "another instance has it for four seconds");
+    let hint = Hint { streams: vec!["weight", "steps", "heart-rate"], ..world.hint("weight", None) };
+    let patient = world.instance(IngestSettings { turn_ms: 3_000, ..IngestSettings::default() });
+    patient.fetcher().run(&[hint]).await.expect("done");
+    assert_eq!(world.log.on(&topics::HINT_LATER).len(), 0, "all of it was done");
+    let cursors = world.store.cursors(world.connection).await.expect("the store");
+    assert_eq!(cursors.len(), 3, "{cursors:?}");
+}
