@@ -38,7 +38,7 @@ pub struct Settings {
     /// on this machine can subscribe.
     pub strict_callbacks: bool,
     /// A word that stands in everything the clouds give out that must not be told on: codes, tokens, names, the ids of people where they
-    /// are text, error texts. Withings' ids of people are numbers and begin with 770077 instead.
+    /// are text, error texts. Withings' ids of people are numbers and begin with 770077007 instead.
     pub canary: Option<String>,
     /// The time to live by.
     pub clock: Clock,
