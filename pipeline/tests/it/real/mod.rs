@@ -4,15 +4,15 @@
 mod bad_input;
 mod browser;
 mod clouds;
-mod feed;
+pub mod feed;
 mod fhir;
 mod journey;
 mod kills;
 mod live;
 mod outages;
 mod people;
-mod rig;
-mod server;
+pub mod rig;
+pub mod server;
 mod uploads;
 
 /// Gives the test its parts, or says on stderr that it is skipped. Skipped is never passed: the runner takes these lines off.
@@ -29,4 +29,4 @@ macro_rules! parts_or_skip {
         }
     };
 }
-use parts_or_skip;
+pub(crate) use parts_or_skip;

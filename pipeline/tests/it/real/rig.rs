@@ -67,9 +67,15 @@ impl Process {
         self.child.wait().expect("it is ours");
     }
 
+    /// A signal by its name without SIG.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().expect("kill is there");
+        assert!(sent.success(), "SIG{name} could not be sent");
+    }
+
     /// SIGTERM, and how it ended.
     pub fn stop(mut self) -> std::process::ExitStatus {
-        Command::new("kill").arg(self.child.id().to_string()).status().expect("kill is there");
+        self.signal("TERM");
         self.child.wait().expect("it is ours")
     }
 
@@ -110,6 +116,8 @@ pub struct Rig {
     pub simulator: Option<Simulator>,
     /// What the processes log, as in `RUST_LOG`; the default where empty.
     pub log: &'static str,
+    /// Environment of every process: configuration over the file's.
+    pub environment: Vec<(String, String)>,
     pub store: Arc<dyn Store>,
     pub app: Arc<App>,
 }
@@ -211,7 +219,7 @@ impl Rig {
         std::fs::write(folder.path().join("headwater.toml"), &text).expect("a writable folder");
         let app = Arc::new(App::new(Config::parse(&text).expect("a good configuration")).expect("an app"));
         let rig =
-            Self { store: app.store().await.expect("a store"), parts, namespace, receive, api, folder, simulator, log: "", app };
+            Self { store: app.store().await.expect("a store"), parts, namespace, receive, api, folder, simulator, log: "", environment: vec![], app };
         for arguments in [&["topics", "apply"][..], &["schemas", "register"], &["store", "migrate"]] {
             let done = rig.command(arguments);
             assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
@@ -262,6 +270,11 @@ impl Rig {
 
     /// Starts a role and does not wait.
     pub fn launch(&self, arguments: &[&str]) -> Process {
+        self.launch_with(arguments, &[])
+    }
+
+    /// The same with more environment, such as an instance's own name.
+    pub fn launch_with(&self, arguments: &[&str], more: &[(&str, &str)]) -> Process {
         let ops = format!("127.0.0.1:{}", free_port());
         let log = self.folder.path().join(format!("{}.log", arguments.join("-")));
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log");
@@ -269,6 +282,7 @@ impl Rig {
         if !self.log.is_empty() {
             command.env("HEADWATER_TELEMETRY__LOG", self.log);
         }
+        command.envs(self.environment.iter().cloned()).envs(more.iter().copied());
         let child =
             command.env("HEADWATER_LISTEN__OPS", &ops).stdout(Stdio::null()).stderr(file).spawn().expect("the binary starts");
         Process { child, ops, log }
@@ -345,7 +359,7 @@ impl Rig {
         assert!(made.iter().all(Result::is_ok), "{made:?}");
     }
 
-    fn hub_client(&self) -> ClientConfig {
+    pub fn hub_client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.parts.eventhubs)

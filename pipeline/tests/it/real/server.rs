@@ -6,12 +6,18 @@ use std::process::Command;
 pub struct Server {
     name: &'static str,
     folder: tempfile::TempDir,
+    settings: Vec<(&'static str, String)>,
 }
 
 impl Server {
     /// Starts it and waits until it answers.
     pub fn start(name: &'static str) -> Self {
-        let server = Self { name, folder: tempfile::tempdir().expect("a folder") };
+        Self::start_with(name, vec![])
+    }
+
+    /// The same with settings of the scripts.
+    pub fn start_with(name: &'static str, settings: Vec<(&'static str, String)>) -> Self {
+        let server = Self { name, folder: tempfile::tempdir().expect("a folder"), settings };
         server.up();
         server
     }
@@ -24,6 +30,22 @@ impl Server {
     /// SIGKILL.
     pub fn kill(&self) {
         self.run("kill");
+    }
+
+    /// SIGTERM; its data stay.
+    pub fn down(&self) {
+        self.run("down");
+    }
+
+    /// The process, while it runs.
+    pub fn pid(&self) -> u32 {
+        let file = self.folder.path().join("own").join(self.name).join("pid");
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        text.split(' ').next().and_then(|pid| pid.parse().ok()).expect("a pid")
+    }
+
+    pub fn runs(&self) -> bool {
+        self.command("status").arg(self.name).output().expect("the script runs").status.success()
     }
 
     /// SIGSTOP and SIGCONT.
@@ -57,7 +79,8 @@ impl Server {
         command
             .env("HEADWATER_INFRA_DATA", self.folder.path())
             .env("HEADWATER_INFRA_INSTANCE", "own")
-            .env("HEADWATER_INFRA_PORTS", "free");
+            .env("HEADWATER_INFRA_PORTS", "free")
+            .envs(self.settings.iter().cloned());
         command
     }
 }
