@@ -42,6 +42,43 @@ impl Shared {
             self.clock.sleep(LEASE_LOOK).await;
         }
     }
+
+    /// Does the work under the lease and gives it back. The lease is renewed meanwhile, so it may be short: when a holder dies, others wait no longer
+    /// than that. `None` when it could not be kept: then the work is broken off, because somebody else may be at it.
+    pub(crate) async fn under<T>(&self, lease: &Lease, life: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let done = tokio::select! {
+            done = work => Some(done),
+            () = self.keep(lease, life) => None,
+        };
+        // A lease that is not given back runs out by itself.
+        let _ = self.store.release(lease).await;
+        done
+    }
+
+    /// The same for work that must not be broken off once it began, and is guarded by more than the lease.
+    pub(crate) async fn through<T>(&self, lease: &Lease, life: Duration, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let done = tokio::select! {
+            done = &mut work => done,
+            () = self.keep(lease, life) => work.await,
+        };
+        let _ = self.store.release(lease).await;
+        done
+    }
+
+    /// Renews until that fails for as long as the lease lasts, or another has it.
+    async fn keep(&self, lease: &Lease, life: Duration) {
+        let mut good_until = tokio::time::Instant::now() + life;
+        while tokio::time::Instant::now() < good_until {
+            tokio::time::sleep(life / 4).await;
+            let (asked, now) = (tokio::time::Instant::now(), self.clock.now());
+            match self.store.lease(&lease.name, lease.owner, now, now + micros(life)).await {
+                Ok(Some(renewed)) if renewed.fence == lease.fence => good_until = asked + life,
+                Ok(_) => return,
+                Err(_) => {}
+            }
+        }
+    }
 }
 
 /// How often somebody who waits for a lease looks whether it is free.

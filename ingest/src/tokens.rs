@@ -39,8 +39,10 @@ pub const LOST_PAIRS: &str = "headwater_token_pairs_lost_total";
 /// Why such a connection needs its person again.
 const LOST: &str = "lost_in_refresh";
 
-/// How long one flight may take before another instance may try.
-const LEASE: Duration = Duration::from_secs(60);
+/// This long after the instance of a flight died another may try. Renewed while it flies.
+const LEASE: Duration = Duration::from_secs(8);
+/// How long a caller waits for somebody else's flight: longer than a request and its answer may take.
+const LEASE_WAIT: Duration = Duration::from_secs(120);
 /// How often a caller looks whether somebody else's flight has landed.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -107,7 +109,7 @@ impl TokenKeeper {
         let store = &self.shared.store;
         let cloud = self.shared.cloud(provider).ok_or(TokenError::Later("provider_not_configured"))?;
         let (name, owner) = (format!("refresh/{connection}"), Uuid::new_v4());
-        let give_up = self.shared.clock.now() + micros(LEASE) * 2;
+        let give_up = self.shared.clock.now() + micros(LEASE_WAIT);
         let lease = loop {
             // Somebody else's flight may have landed since we looked.
             if let Some(access) = self.stored(connection, refused).await? {
@@ -122,14 +124,15 @@ impl TokenKeeper {
             }
             self.shared.clock.sleep(LOOK).await;
         };
-        let landed = match self.stored(connection, refused).await {
-            Ok(Some(access)) => Ok(access),
-            Ok(None) => self.fly(connection, &cloud).await,
-            Err(e) => Err(e),
+        let flight = async {
+            match self.stored(connection, refused).await {
+                Ok(Some(access)) => Ok(access),
+                Ok(None) => self.fly(connection, &cloud).await,
+                Err(e) => Err(e),
+            }
         };
-        // A lease that is not given back runs out by itself.
-        let _ = store.release(&lease).await;
-        landed
+        // An answer that nobody waits for any more would be a pair lost; the compare-and-set on the generation guards a flight without its lease.
+        self.shared.through(&lease, LEASE, flight).await
     }
 
     /// One refresh: ask the provider, store, and only then hand out.

@@ -50,12 +50,19 @@ commitlog_directory: "$dir/commitlog"
 saved_caches_directory: "$dir/saved_caches"
 hints_directory: "$dir/hints"
 cdc_raw_directory: "$dir/cdc_raw"
-commitlog_sync: periodic
-commitlog_sync_period: 10000ms
+$(commitlog_sync)
 commitlog_segment_size: 16MiB
 disk_optimization_strategy: ssd
 auto_snapshot: false
 YAML
+}
+
+# periodic, as Cassandra comes: what was acknowledged in the last moments before a SIGKILL may be gone. batch: on disk before it is acknowledged.
+commitlog_sync() {
+  local mode
+  mode=$(setting CASSANDRA_COMMITLOG periodic)
+  printf 'commitlog_sync: %s\n' "$mode"
+  if [ "$mode" = periodic ]; then printf 'commitlog_sync_period: 10000ms\n'; fi
 }
 
 logback_xml() {

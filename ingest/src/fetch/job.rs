@@ -27,8 +27,9 @@ use crate::limits::backoff;
 use crate::schedule::next_poll;
 use crate::window::{aligned, trailing};
 
-/// One instance at a time works on a connection: then what was seen later is newer.
-const LEASE: Duration = Duration::from_secs(300);
+/// One instance at a time works on a connection: then what was seen later is newer. It is renewed while it is held; this long a connection of an instance
+/// that died waits.
+const LEASE: Duration = Duration::from_secs(8);
 const LEASE_WAIT: Duration = Duration::from_secs(20);
 /// A history that begins this much later than asked for is as good as whole.
 const SLACK: i64 = 3_600_000_000;
@@ -133,9 +134,9 @@ impl Fetcher {
             provider = connection.provider,
             lane = job.lane.as_str()
         );
-        let done = self.held(job, connection, &cloud, until).instrument(span).await;
-        let _ = self.shared.store.release(&lease).await;
-        done
+        let work = self.held(job, connection, &cloud, until).instrument(span);
+        let lost = || Unavailable { why: "the connection's lease could not be kept".into() };
+        self.shared.under(&lease, LEASE, work).await.unwrap_or_else(|| Err(lost()))
     }
 
     /// Under the connection's lease.

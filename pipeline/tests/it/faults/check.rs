@@ -19,6 +19,14 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Topic, partition, offset of a raw record.
 type Place = (String, i32, i64);
 
+/// One state of one observation.
+#[derive(Debug, Clone)]
+struct Stated {
+    id: Uuid,
+    key: Key,
+    version: i64,
+}
+
 /// Follows the observation topic from its beginning and remembers what was seen. It goes to the broker directly, not the way the roles go.
 pub struct Watcher {
     consumer: BaseConsumer,
@@ -32,7 +40,7 @@ pub struct Watcher {
     /// Raw records that something came out of.
     done: HashSet<Place>,
     /// By partition, each record's offset with what it says.
-    records: BTreeMap<(i32, i64), (Key, i64)>,
+    records: BTreeMap<(i32, i64), Stated>,
     /// The same reading of the same raw record once more: harmless, and counted.
     pub duplicates: u64,
     /// A state of an observation that came for the first time after a newer one of it.
@@ -89,7 +97,8 @@ impl Watcher {
             *newest = (*newest).max(observation.version);
             if let Some(data_type) = ["heart-rate", "body-weight", "oxygen-saturation"].iter().find(|t| **t == observation.data_type) {
                 let key = Key { subject: observation.subject_id.to_owned(), data_type, start: observation.start };
-                self.records.insert((partition, offset), (key, observation.version));
+                let (id, version) = (observation.id, observation.version);
+                self.records.insert((partition, offset), Stated { id, key, version });
             }
         }
     }
@@ -109,30 +118,34 @@ impl Watcher {
         let mut ahead = 0;
         for (partition, next) in passed {
             for offset in 0..next {
-                ahead += u64::from(!self.done.contains(&(raw.clone(), partition, offset)));
+                if !self.done.contains(&(raw.clone(), partition, offset)) {
+                    println!("offset {next} of {raw} [{partition}] is committed, and nothing came of {offset}");
+                    ahead += 1;
+                }
             }
         }
-        let behind: Vec<&(Key, i64)> = kept
-            .iter()
-            .flat_map(|(partition, next)| self.records.range((*partition, 0)..(*partition, *next)).map(|(_, record)| record))
-            .collect();
-        let mut wanted: BTreeMap<Key, i64> = BTreeMap::new();
-        for (key, version) in behind {
-            let newest = wanted.entry(key.clone()).or_insert(*version);
-            *newest = (*newest).max(*version);
+        let mut wanted: BTreeMap<Uuid, &Stated> = BTreeMap::new();
+        let mut spans: BTreeMap<(&str, &'static str), (i64, i64)> = BTreeMap::new();
+        for (partition, next) in &kept {
+            for stated in self.records.range((*partition, 0)..(*partition, *next)).map(|(_, stated)| stated) {
+                let newest = wanted.entry(stated.id).or_insert(stated);
+                if newest.version < stated.version {
+                    *newest = stated;
+                }
+                let start = stated.key.start;
+                let span = spans.entry((&stated.key.subject, stated.key.data_type)).or_insert((start, start));
+                *span = (span.0.min(start), span.1.max(start));
+            }
         }
-        let mut spans: BTreeMap<(String, &str), (i64, i64)> = BTreeMap::new();
-        for key in wanted.keys() {
-            let span = spans.entry((key.subject.clone(), key.data_type)).or_insert((key.start, key.start));
-            *span = (span.0.min(key.start), span.1.max(key.start));
-        }
-        let mut there: BTreeMap<Key, i64> = BTreeMap::new();
+        let mut there: HashMap<Uuid, i64> = HashMap::new();
         for ((subject, data_type), (from, to)) in spans {
-            for row in rows(rig, &subject, data_type, from, to).await {
-                there.insert(Key { subject: subject.clone(), data_type, start: row.start }, row.version);
-            }
+            there.extend(rows(rig, subject, data_type, from, to).await.into_iter().map(|row| (row.id, row.version)));
         }
-        ahead + wanted.iter().filter(|(key, version)| there.get(key).is_none_or(|v| v < version)).count() as u64
+        for stated in wanted.values().filter(|stated| there.get(&stated.id).is_none_or(|version| *version < stated.version)) {
+            println!("the offset of {stated:?} is committed, and {:?} stands", there.get(&stated.id));
+            ahead += 1;
+        }
+        ahead
     }
 }
 

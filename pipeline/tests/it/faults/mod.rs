@@ -16,8 +16,10 @@ mod doors;
 mod field;
 mod ledger;
 mod matrix;
+mod poison;
 mod proxy;
 mod report;
+mod upgrade;
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -29,16 +29,19 @@ pub fn span(records: u64) -> (i64, i64) {
     (expected(0).1 * 1_000_000, (expected(records).1) * 1_000_000)
 }
 
+/// What the cloud answers about record `n`.
+pub fn body(n: u64) -> Vec<u8> {
+    let (grams, at) = expected(n);
+    let time = jiff::Timestamp::from_second(at).expect("a time").to_string();
+    format!(r#"{{"dataPoints":[{{"weight":{{"weightGrams":{grams},"sampleTime":{{"physicalTime":"{time}","utcOffset":"7200s"}}}}}}]}}"#)
+        .into_bytes()
+}
+
 /// Appends records `from..to`.
 pub async fn put(producer: &Producer, from: u64, to: u64) {
     let mut out = Outbox::default();
     for n in from..to {
-        let (grams, at) = expected(n);
-        let time = jiff::Timestamp::from_second(at).expect("a time").to_string();
-        let body = format!(
-            r#"{{"dataPoints":[{{"weight":{{"weightGrams":{grams},"sampleTime":{{"physicalTime":"{time}","utcOffset":"7200s"}}}}}}]}}"#
-        );
-        append(&mut out, &subject(n), body.as_bytes());
+        append(&mut out, &subject(n), &body(n));
     }
     // Acknowledged, or the test's own premise is wrong.
     producer.append(&out).await.expect("kafka takes it");
