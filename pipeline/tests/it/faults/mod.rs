@@ -34,8 +34,8 @@ use self::field::Field;
 use self::ledger::Ledger;
 use self::matrix::{CELLS, Cell, Fault, Moment};
 use self::report::{Outcome, table};
-use crate::real::parts_or_skip;
-use crate::real::rig::{Parts, until_within};
+use crate::real::real_or_skip;
+use crate::real::rig::until_within;
 
 /// After this long what is not there is lost.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -63,7 +63,7 @@ fn chosen() -> Vec<Cell> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_fault_of_the_matrix_loses_doubles_or_reorders_anything() {
-    let _parts: Parts = parts_or_skip!();
+    real_or_skip!();
     let seed: u64 = variable("HEADWATER_TEST_SEED").map_or_else(|| u64::from(rand::rng().random::<u32>()), |text| text.parse().expect("a number"));
     let runs: u64 = variable("HEADWATER_TEST_RUNS").map_or(1, |text| text.parse().expect("a number"));
     println!("HEADWATER_TEST_SEED={seed}");

@@ -15,18 +15,24 @@ pub mod rig;
 pub mod server;
 mod uploads;
 
-/// Gives the test its parts, or says on stderr that it is skipped. Skipped is never passed: the runner takes these lines off.
-macro_rules! parts_or_skip {
+/// Returns from the test where the real parts are not to be had, and says so on stderr. Skipped is never passed: the runner takes these lines off.
+macro_rules! real_or_skip {
     () => {
-        match crate::real::rig::Parts::from_env() {
-            Some(parts) => parts,
-            None => {
-                use std::io::Write as _;
-                let name = std::thread::current().name().unwrap_or("a test").to_owned();
-                let _ = std::io::stderr().write_all(format!("SKIPPED (needs JDK 17 and Maven): {name}\n").as_bytes());
-                return;
-            }
+        if !crate::real::rig::Parts::wanted() {
+            use std::io::Write as _;
+            let name = std::thread::current().name().unwrap_or("a test").to_owned();
+            let _ = std::io::stderr().write_all(format!("SKIPPED (needs JDK 17 and Maven): {name}\n").as_bytes());
+            return;
         }
     };
+}
+pub(crate) use real_or_skip;
+
+/// Gives the test the addresses of the servers that all tests share, or returns.
+macro_rules! parts_or_skip {
+    () => {{
+        crate::real::real_or_skip!();
+        crate::real::rig::Parts::from_env()
+    }};
 }
 pub(crate) use parts_or_skip;

@@ -41,15 +41,20 @@ fn variable(name: &str) -> String {
 }
 
 impl Parts {
-    pub fn from_env() -> Option<Self> {
-        std::env::vars().any(|(name, value)| name == "HEADWATER_TEST_REAL" && value == "1").then(|| Self {
+    /// Whether real parts can be had, and are to be used.
+    pub fn wanted() -> bool {
+        std::env::vars().any(|(name, value)| name == "HEADWATER_TEST_REAL" && value == "1")
+    }
+
+    pub fn from_env() -> Self {
+        Self {
             kafka: variable("KAFKA_BOOTSTRAP"),
             registry: variable("SCHEMA_REGISTRY_URL"),
             cassandra: variable("CASSANDRA_NODE"),
             eventhubs: variable("EVENTHUBS_BOOTSTRAP"),
             connection_string: variable("EVENTHUBS_CONNECTION_STRING"),
             ca: variable("EVENTHUBS_CA"),
-        })
+        }
     }
 }
 
