@@ -95,7 +95,9 @@ impl Watcher {
                 self.reordered += 1;
             }
             *newest = (*newest).max(observation.version);
-            if let Some(data_type) = ["heart-rate", "body-weight", "oxygen-saturation"].iter().find(|t| **t == observation.data_type) {
+            if let Some(data_type) =
+                ["heart-rate", "body-weight", "oxygen-saturation"].iter().find(|t| **t == observation.data_type)
+            {
                 let key = Key { subject: observation.subject_id.to_owned(), data_type, start: observation.start };
                 let (id, version) = (observation.id, observation.version);
                 self.records.insert((partition, offset), Stated { id, key, version });

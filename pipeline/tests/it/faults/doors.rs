@@ -117,7 +117,8 @@ impl Doors {
             ledger.put(key.clone(), grams / 1_000.0);
             if dice.random_bool(0.5) {
                 let changed = Change::Value(grams + 500.0);
-                let told = self.control.correct(provider, user, "weight", &Select::Id(added.id), changed).await.expect("corrected");
+                let told =
+                    self.control.correct(provider, user, "weight", &Select::Id(added.id), changed).await.expect("corrected");
                 assert!(told.deliveries.iter().any(|d| d.delivered), "a notification was never accepted: {:?}", told.deliveries);
                 ledger.put(key, grams / 1_000.0 + 0.5);
             }

@@ -36,7 +36,8 @@ impl Field {
         let advertised = to_kafka.address.clone();
         let starting = tokio::task::spawn_blocking(move || {
             std::thread::scope(|scope| {
-                let kafka = scope.spawn(|| Server::start_with("kafka", vec![("HEADWATER_INFRA_KAFKA_SASL_ADVERTISED", advertised)]));
+                let kafka =
+                    scope.spawn(|| Server::start_with("kafka", vec![("HEADWATER_INFRA_KAFKA_SASL_ADVERTISED", advertised)]));
                 // As it comes, a single node may lose at a SIGKILL what it acknowledged in the last moments: nobody's fault but its own.
                 let durable = vec![("HEADWATER_INFRA_CASSANDRA_COMMITLOG", "batch".to_owned())];
                 let cassandra = scope.spawn(|| Server::start_with("cassandra", durable));

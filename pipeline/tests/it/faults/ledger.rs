@@ -90,10 +90,7 @@ mod tests {
         ledger.put(key(2), 61.0);
         let rows = [(key(1), Some(60.0)), (key(2), Some(60.0)), (key(3), Some(99.0)), (key(4), Some(60.0)), (key(4), Some(60.0))];
         let seen = ledger.compare(&rows);
-        assert_eq!(
-            seen,
-            Difference { missing: vec![key(5)], stale: vec![key(2)], wrong: vec![key(3)], doubled: vec![key(4)] }
-        );
+        assert_eq!(seen, Difference { missing: vec![key(5)], stale: vec![key(2)], wrong: vec![key(3)], doubled: vec![key(4)] });
         assert!(ledger.compare(&[(key(9), None)]).missing.len() == 5, "what is not ours is passed over");
     }
 }

@@ -334,4 +334,3 @@ impl Field {
 fn long() -> Duration {
     Duration::from_secs(if super::long() { 20 } else { 3 })
 }
-

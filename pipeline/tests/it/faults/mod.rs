@@ -64,7 +64,8 @@ fn chosen() -> Vec<Cell> {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_fault_of_the_matrix_loses_doubles_or_reorders_anything() {
     real_or_skip!();
-    let seed: u64 = variable("HEADWATER_TEST_SEED").map_or_else(|| u64::from(rand::rng().random::<u32>()), |text| text.parse().expect("a number"));
+    let seed: u64 = variable("HEADWATER_TEST_SEED")
+        .map_or_else(|| u64::from(rand::rng().random::<u32>()), |text| text.parse().expect("a number"));
     let runs: u64 = variable("HEADWATER_TEST_RUNS").map_or(1, |text| text.parse().expect("a number"));
     println!("HEADWATER_TEST_SEED={seed}");
     let mut field = Field::new().await;
@@ -166,7 +167,9 @@ async fn last_look(field: &Field, watcher: &mut Watcher, all: Ledger, silent: Le
     let patience = PATIENCE + Duration::from_secs(90);
     let _ = tokio::time::timeout(
         patience,
-        until_within("what is not announced", patience * 2, async || difference(&field.rig, &whole).await.settled().then_some(())),
+        until_within("what is not announced", patience * 2, async || {
+            difference(&field.rig, &whole).await.settled().then_some(())
+        }),
     )
     .await;
     let different = difference(&field.rig, &whole).await;

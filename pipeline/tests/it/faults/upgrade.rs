@@ -10,9 +10,9 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use uuid::Uuid;
 
+use crate::real::feed;
 use crate::real::parts_or_skip;
 use crate::real::rig::{Rig, until};
-use crate::real::feed;
 
 const RECORDS: u64 = 600;
 
@@ -45,10 +45,14 @@ fn send(to: &ThreadedProducer<DefaultProducerContext>, topic: &str, id: u32, out
 async fn records_of_a_newer_schema_are_read_by_instances_that_do_not_know_it_yet() {
     let parts = parts_or_skip!();
     let rig = Rig::new(parts, false).await;
-    let (raw, observation) = (topics::RAW.name(&rig.namespace, Some(feed::PROVIDER)), topics::OBSERVATION.name(&rig.namespace, None));
+    let (raw, observation) =
+        (topics::RAW.name(&rig.namespace, Some(feed::PROVIDER)), topics::OBSERVATION.name(&rig.namespace, None));
     let ours = rig.app.producer("feed").expect("a producer");
-    let newer: ThreadedProducer<DefaultProducerContext> =
-        ClientConfig::new().set("bootstrap.servers", &rig.parts.kafka).set("partitioner", "murmur2_random").create().expect("a producer");
+    let newer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", &rig.parts.kafka)
+        .set("partitioner", "murmur2_random")
+        .create()
+        .expect("a producer");
     let roles = [["process", "normalize"], ["sink", "scylla"]];
     let mut running = Vec::new();
     for instance in ["one", "two"] {
@@ -57,7 +61,8 @@ async fn records_of_a_newer_schema_are_read_by_instances_that_do_not_know_it_yet
         }
     }
     feed::put(&ours, 0, RECORDS / 3).await;
-    let (raw_id, observation_id) = (evolved(&rig, &topics::RAW, &raw).await, evolved(&rig, &topics::OBSERVATION, &observation).await);
+    let (raw_id, observation_id) =
+        (evolved(&rig, &topics::RAW, &raw).await, evolved(&rig, &topics::OBSERVATION, &observation).await);
 
     // Both versions come in turn while every role is restarted, one after the other.
     let mut restarted = Vec::new();
@@ -76,7 +81,14 @@ async fn records_of_a_newer_schema_are_read_by_instances_that_do_not_know_it_yet
 
     // And an observation of a newer normalize, for the sink.
     let (id, start) = (Uuid::new_v4(), feed::span(1).0);
-    let newest = Observation { record_id: "r", provider: feed::PROVIDER, version: start, value: Some(61.0), value_text: Some("61"), ..Observation::of(&HEART_RATE, "person-0", id, start) };
+    let newest = Observation {
+        record_id: "r",
+        provider: feed::PROVIDER,
+        version: start,
+        value: Some(61.0),
+        value_text: Some("61"),
+        ..Observation::of(&HEART_RATE, "person-0", id, start)
+    };
     let mut out = Outbox::default();
     out.put(&topics::OBSERVATION, None, b"person-0", |bytes| newest.encode(bytes));
     send(&newer, &observation, observation_id, &out);

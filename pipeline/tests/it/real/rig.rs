@@ -223,8 +223,18 @@ impl Rig {
         let text = config(&parts, &namespace, (&receive, &api), &url, folder.path()) + more.as_str();
         std::fs::write(folder.path().join("headwater.toml"), &text).expect("a writable folder");
         let app = Arc::new(App::new(Config::parse(&text).expect("a good configuration")).expect("an app"));
-        let rig =
-            Self { store: app.store().await.expect("a store"), parts, namespace, receive, api, folder, simulator, log: "", environment: vec![], app };
+        let rig = Self {
+            store: app.store().await.expect("a store"),
+            parts,
+            namespace,
+            receive,
+            api,
+            folder,
+            simulator,
+            log: "",
+            environment: vec![],
+            app,
+        };
         for arguments in [&["topics", "apply"][..], &["schemas", "register"], &["store", "migrate"]] {
             let done = rig.command(arguments);
             assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
