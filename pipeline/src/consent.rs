@@ -161,10 +161,8 @@ impl Follower {
                         }
                     }
                 }
-                Err(why) => {
-                    tracing::warn!("consents cannot be followed: {why}");
-                    tokio::time::sleep(PAUSE).await;
-                }
+                // No pause: an outage leaves many of these in the queue, and a decision stands behind all of them.
+                Err(why) => tracing::warn!("consents cannot be followed: {why}"),
             }
         }
     }

@@ -111,10 +111,8 @@ impl Follower {
             };
             match received {
                 Ok(message) => self.tell(&message).await,
-                Err(why) => {
-                    tracing::warn!("the live stream stands still: {why}");
-                    tokio::time::sleep(PAUSE).await;
-                }
+                // No pause: an outage leaves many of these in the queue, before what comes next.
+                Err(why) => tracing::warn!("the live stream stands still: {why}"),
             }
         }
     }
