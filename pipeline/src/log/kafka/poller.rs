@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -17,6 +17,7 @@ use rdkafka::{ClientContext, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::gate::Gate;
 use super::lease::{Advance, KafkaLease, Place};
 use super::{ConsumerSettings, Settings};
 use crate::log::Batch;
@@ -51,9 +52,12 @@ struct Shared {
     leases: mpsc::Sender<KafkaLease>,
     tell: Sender<Advance>,
     advances: Receiver<Advance>,
+    gate: Arc<Gate>,
 }
 
-struct Context(Arc<Shared>);
+pub(super) struct Context(Arc<Shared>);
+
+pub(super) type Reader = BaseConsumer<Context>;
 
 impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
@@ -120,16 +124,11 @@ impl Shared {
                 held.stop.cancel();
             }
         }
-        let until = Instant::now() + if lost { Duration::ZERO } else { self.settings.drain };
-        while places.iter().any(|place| {
-            self.held().get(place).is_some_and(|h| h.busy > 0 && !h.waits.load(Ordering::Relaxed) && !h.batches.is_closed())
-        }) {
-            // In slices: a worker that ends without a word frees us as well.
-            if let Ok(advance) = self.advances.recv_timeout(Duration::from_millis(20)) {
-                self.note(advance);
-            } else if Instant::now() >= until {
-                break;
-            }
+        if self.settings.transactional {
+            // What is being committed is committed before the partitions go; everything else sees that they are gone and is aborted.
+            drop(self.gate.pass());
+        } else {
+            self.wait_for(places, lost);
         }
         while let Ok(advance) = self.advances.try_recv() {
             self.note(advance);
@@ -143,10 +142,25 @@ impl Shared {
         }
     }
 
+    /// Waits until the workers of these partitions have finished what is at hand.
+    fn wait_for(&self, places: &[Place], lost: bool) {
+        let until = Instant::now() + if lost { Duration::ZERO } else { self.settings.drain };
+        while places.iter().any(|place| {
+            self.held().get(place).is_some_and(|h| h.busy > 0 && !h.waits.load(Ordering::Relaxed) && !h.batches.is_closed())
+        }) {
+            // In slices: a worker that ends without a word frees us as well.
+            if let Ok(advance) = self.advances.recv_timeout(Duration::from_millis(20)) {
+                self.note(advance);
+            } else if Instant::now() >= until {
+                break;
+            }
+        }
+    }
+
     fn note(&self, advance: Advance) {
         if let Some(held) = self.held().get_mut(&advance.place).filter(|held| held.epoch == advance.epoch) {
             held.busy = held.busy.saturating_sub(1);
-            held.commit = Some(advance.next);
+            held.commit = Some(advance.next).filter(|_| !self.settings.transactional);
             held.progress = Instant::now();
         }
     }
@@ -168,7 +182,7 @@ impl Shared {
 }
 
 pub(super) struct Poller {
-    consumer: BaseConsumer<Context>,
+    consumer: Arc<Reader>,
     shared: Arc<Shared>,
     last_record: Instant,
 }
@@ -180,10 +194,14 @@ impl Poller {
         leases: mpsc::Sender<KafkaLease>,
     ) -> Result<Self, KafkaError> {
         let (tell, advances) = crossbeam_channel::bounded(4096);
-        let shared = Arc::new(Shared { settings, held: Mutex::default(), epochs: Mutex::default(), leases, tell, advances });
-        let consumer: BaseConsumer<Context> = shared.settings.config(kafka).create_with_context(Context(shared.clone()))?;
+        let shared = Arc::new(Shared { settings, held: Mutex::default(), epochs: Mutex::default(), leases, tell, advances, gate: Arc::default() });
+        let consumer: Reader = shared.settings.config(kafka).create_with_context(Context(shared.clone()))?;
         consumer.subscribe(&shared.settings.topics.iter().map(String::as_str).collect::<Vec<_>>())?;
-        Ok(Self { consumer, shared, last_record: Instant::now() })
+        Ok(Self { consumer: Arc::new(consumer), shared, last_record: Instant::now() })
+    }
+
+    pub(super) fn transactional(&self) -> (Weak<Reader>, Arc<Gate>) {
+        (Arc::downgrade(&self.consumer), self.shared.gate.clone())
     }
 
     /// Until `stop`, then drains. An error means that no progress can be made.
@@ -266,6 +284,7 @@ impl Poller {
     fn hand_out(&self) {
         let settings = &self.shared.settings;
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
+        let (mut in_hand, mut pressed) = (0, false);
         for (place, held) in self.shared.held().iter_mut() {
             if !held.pending.is_empty()
                 && let Ok(room) = held.batches.try_reserve()
@@ -281,7 +300,10 @@ impl Poller {
                 held.paused = false;
                 resume.add_partition(&place.0, place.1);
             }
+            in_hand += usize::from(held.busy > 0 && !held.waits.load(Ordering::Relaxed));
+            pressed |= held.paused;
         }
+        self.shared.gate.look(in_hand, pressed);
         let paused = if pause.count() > 0 { self.consumer.pause(&pause) } else { Ok(()) };
         let resumed = if resume.count() > 0 { self.consumer.resume(&resume) } else { Ok(()) };
         if let Err(e) = paused.and(resumed) {
