@@ -274,7 +274,15 @@ pub fn process(
     let inputs = processor.inputs();
     let desk = worker::desk(app, processor.name(), &inputs);
     let names = inputs.iter().map(|(topic, member)| topic.name(&app.config.namespace, *member)).collect();
-    start_worker(app, processor.name(), names, Arc::new(Process { desk, processor, consents, store }), None, app.config.processing.guarantee, tasks);
+    start_worker(
+        app,
+        processor.name(),
+        names,
+        Arc::new(Process { desk, processor, consents, store }),
+        None,
+        app.config.processing.guarantee,
+        tasks,
+    );
 }
 
 /// A sink's worker.
@@ -288,7 +296,10 @@ pub fn deliver(app: &Arc<App>, sink: Arc<dyn Sink>, consents: Arc<ConsentTable>,
 /// The guarantee of a worker that writes outside Kafka. No transaction reaches there, and nobody shall think so.
 fn outside(app: &App, name: &'static str) -> Guarantee {
     if app.config.processing.guarantee == Guarantee::ExactlyOnce {
-        tracing::warn!(worker = name, "processing.guarantee = exactly_once is of processors: this worker is at_least_once, by keys");
+        tracing::warn!(
+            worker = name,
+            "processing.guarantee = exactly_once is of processors: this worker is at_least_once, by keys"
+        );
     }
     Guarantee::AtLeastOnce
 }

@@ -6,12 +6,14 @@ mod gate;
 mod lease;
 pub mod partition;
 mod poller;
+mod probe;
 mod producer;
 mod transaction;
 
 pub use admin::{Admin, Change, Wanted, catalogue};
 pub use consumer::{Consumer, ConsumerSettings};
 pub use lease::KafkaLease;
+pub use probe::finds_record;
 pub use producer::Producer;
 pub use transaction::{Appender, TransactionSettings, Transactor};
 

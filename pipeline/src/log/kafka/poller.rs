@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::gate::Gate;
 use super::lease::{Advance, KafkaLease, Place};
-use super::{ConsumerSettings, Settings};
+use super::{ConsumerSettings, Settings, probe};
 use crate::log::Batch;
 use crate::telemetry;
 
@@ -185,6 +185,9 @@ pub(super) struct Poller {
     consumer: Arc<Reader>,
     shared: Arc<Shared>,
     last_record: Instant,
+    kafka: Settings,
+    /// Ends at which a look found that no record is left before them.
+    looked: HashMap<Place, i64>,
 }
 
 impl Poller {
@@ -194,10 +197,24 @@ impl Poller {
         leases: mpsc::Sender<KafkaLease>,
     ) -> Result<Self, KafkaError> {
         let (tell, advances) = crossbeam_channel::bounded(4096);
-        let shared = Arc::new(Shared { settings, held: Mutex::default(), epochs: Mutex::default(), leases, tell, advances, gate: Arc::default() });
+        let shared = Arc::new(Shared {
+            settings,
+            held: Mutex::default(),
+            epochs: Mutex::default(),
+            leases,
+            tell,
+            advances,
+            gate: Arc::default(),
+        });
         let consumer: Reader = shared.settings.config(kafka).create_with_context(Context(shared.clone()))?;
         consumer.subscribe(&shared.settings.topics.iter().map(String::as_str).collect::<Vec<_>>())?;
-        Ok(Self { consumer: Arc::new(consumer), shared, last_record: Instant::now() })
+        Ok(Self {
+            consumer: Arc::new(consumer),
+            shared,
+            last_record: Instant::now(),
+            kafka: kafka.clone(),
+            looked: HashMap::new(),
+        })
     }
 
     pub(super) fn transactional(&self) -> (Weak<Reader>, Arc<Gate>) {
@@ -313,7 +330,7 @@ impl Poller {
 
     /// Why no progress is made, where none is: a worker that neither finishes nor waits for anything, or a consumer that hears nothing
     /// although there are records.
-    fn stalled(&self) -> Option<String> {
+    fn stalled(&mut self) -> Option<String> {
         let stall = self.shared.settings.stall;
         let places: Vec<Place> = {
             let held = self.shared.held();
@@ -328,10 +345,19 @@ impl Poller {
             return None;
         }
         let position = self.consumer.position().ok()?;
-        places.iter().find_map(|(topic, partition)| {
-            let (_, high) = self.consumer.fetch_watermarks(topic, *partition, Duration::from_secs(2)).ok()?;
-            let Offset::Offset(at) = position.find_partition(topic, *partition)?.offset() else { return None };
-            (at < high).then(|| format!("{} records of {topic} [{partition}] wait and none has come for {stall:?}", high - at))
+        places.into_iter().find_map(|(topic, partition)| {
+            let (_, high) = self.consumer.fetch_watermarks(&topic, partition, Duration::from_secs(2)).ok()?;
+            let Offset::Offset(at) = position.find_partition(&topic, partition)?.offset() else { return None };
+            if at >= high || self.looked.get(&(topic.clone(), partition)) == Some(&high) {
+                return None;
+            }
+            // What is left may be no record but what transactions leave behind.
+            let client_id = format!("{}-look", self.shared.settings.client_id);
+            if probe::finds_record(&self.kafka, &client_id, &topic, partition, at)? {
+                return Some(format!("records of {topic} [{partition}] from {at} on wait and none has come for {stall:?}"));
+            }
+            self.looked.insert((topic, partition), high);
+            None
         })
     }
 }

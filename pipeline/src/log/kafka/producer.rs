@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use headwater_ingest::{Outlet, OutletError};
 use headwater_schemas::outbox::Outgoing;
 use headwater_schemas::{Outbox, wire};
-use rdkafka::{ClientConfig, ClientContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::Notify;
 
 use super::Settings;

@@ -158,9 +158,8 @@ impl Coordinator for Broker {
         let consumer = self.consumer.upgrade().ok_or_else(|| Trouble::Never("the consumer is closed".into()))?;
         let mut list = TopicPartitionList::new();
         places.iter().for_each(|place| drop(list.add_partition(&place.0, place.1)));
-        let found = consumer
-            .committed_offsets(list, TIMEOUT)
-            .map_err(|e| Trouble::Indefinite(format!("offsets of the group: {e}")))?;
+        let found =
+            consumer.committed_offsets(list, TIMEOUT).map_err(|e| Trouble::Indefinite(format!("offsets of the group: {e}")))?;
         places
             .iter()
             .map(|place| match found.find_partition(&place.0, place.1) {

@@ -16,9 +16,6 @@ use crate::telemetry;
 
 /// The broker ends a transaction that is open for longer, so that readers do not wait for somebody who died.
 pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
-/// Between two tries to reach the broker again.
-const PAUSE: Duration = Duration::from_millis(250);
-
 /// What went wrong, as far as it matters for what comes next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Trouble {
@@ -55,6 +52,8 @@ pub(super) struct Conclude<C> {
     pub coordinator: C,
     pub gate: Arc<Gate>,
     pub stop: CancellationToken,
+    /// Between two tries to reach the broker again.
+    pub pause: Duration,
 }
 
 impl<C: Coordinator> Conclude<C> {
@@ -138,7 +137,7 @@ impl<C: Coordinator> Conclude<C> {
                 }
                 Err(_) => {}
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(self.pause);
         }
         Ok(None)
     }

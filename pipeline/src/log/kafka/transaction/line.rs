@@ -21,6 +21,9 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// How often a transaction that collects looks whether somebody waits for it.
 const SLICE: Duration = Duration::from_millis(2);
 
+/// Between two tries to reach a broker that is away.
+const PAUSE: Duration = Duration::from_millis(250);
+
 /// A batch's outcome on its way into a transaction.
 pub(super) struct Entry {
     pub place: Place,
@@ -36,14 +39,14 @@ pub(super) struct Entry {
 }
 
 pub(super) struct Line<C> {
-    entries: Receiver<Entry>,
+    pub(super) entries: Receiver<Entry>,
     interval: Duration,
-    conclude: Conclude<C>,
+    pub(super) conclude: Conclude<C>,
 }
 
 impl<C: Coordinator> Line<C> {
     pub fn new(entries: Receiver<Entry>, coordinator: C, gate: Arc<Gate>, interval: Duration, stop: CancellationToken) -> Self {
-        Self { entries, interval, conclude: Conclude { coordinator, gate, stop } }
+        Self { entries, interval, conclude: Conclude { coordinator, gate, stop, pause: PAUSE } }
     }
 
     /// Until nobody is left to append. An error means that no transaction can be made any more.
@@ -57,7 +60,7 @@ impl<C: Coordinator> Line<C> {
     }
 
     /// One transaction. Gives back the entry that did not go into it.
-    fn one(&mut self, first: Entry) -> Result<Option<Entry>, String> {
+    pub(super) fn one(&mut self, first: Entry) -> Result<Option<Entry>, String> {
         let (began, alone) = (Instant::now(), first.alone);
         let (mut entered, mut records, mut bytes) = (Vec::new(), 0, 0);
         let (mut next, mut put_off) = (Some(first), None);

@@ -6,6 +6,8 @@
 mod broker;
 mod conclude;
 mod line;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

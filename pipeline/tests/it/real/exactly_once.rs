@@ -1,0 +1,136 @@
+//! `processing.guarantee = "exactly_once"`: what a reader of committed records sees holds each observation once, whatever dies and whoever
+//! comes and goes. Counted against a run at least once, so that the counting is known to see what it counts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use headwater_schemas::observation::Observation;
+use headwater_schemas::topics::{self, Subject as _};
+use headwater_schemas::wire;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+
+use super::feed;
+use super::parts_or_skip;
+use super::rig::{Parts, Process, Rig, until, until_within};
+use super::server::Server;
+
+const EXACTLY_ONCE: &str = "[processing]\nguarantee = \"exactly_once\"\n";
+const NORMALIZE: &[&str] = &["process", "normalize"];
+
+pub fn long() -> bool {
+    std::env::vars().any(|(name, value)| name == "HEADWATER_TEST_LONG" && value == "1")
+}
+
+/// What stands on the observation topic for the records of a feed.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    lost: usize,
+    duplicates: usize,
+}
+
+/// Counts by id and version, and by whose and when, which is what the feed knows.
+fn tally(rig: &Rig, records: u64) -> Tally {
+    let mut states: BTreeMap<(String, i64), usize> = BTreeMap::new();
+    let mut places: BTreeMap<(String, i64), usize> = BTreeMap::new();
+    for value in rig.values(&topics::OBSERVATION.name(&rig.namespace, None)) {
+        let observation = Observation::decode(wire::split(&value).expect("a frame").1).expect("an observation");
+        *states.entry((observation.id.to_string(), observation.version)).or_default() += 1;
+        *places.entry((observation.subject_id.to_owned(), observation.start)).or_default() += 1;
+    }
+    let lost = (0..records).filter(|n| !places.contains_key(&(feed::subject(*n), feed::expected(*n).1 * 1_000_000))).count();
+    assert_eq!(states.len() + lost, usize::try_from(records).expect("a small number"), "an observation of no record of ours");
+    Tally { lost, duplicates: states.values().map(|n| n - 1).sum() }
+}
+
+/// Waits until nothing is missing, and a moment longer than a transaction may be open: what could still arrive twice has arrived.
+async fn settled(rig: &Rig, records: u64) -> Tally {
+    until_within("all observations", Duration::from_secs(90), async || {
+        let there = tally(rig, records);
+        (there.lost == 0).then_some(())
+    })
+    .await;
+    tally(rig, records)
+}
+
+fn instance(rig: &Rig, name: &str, fixed: bool) -> Process {
+    let fixed = if fixed { "true" } else { "false" };
+    rig.launch_with(
+        NORMALIZE,
+        &[
+            ("HEADWATER_INSTANCE", name),
+            ("HEADWATER_GROUP__STATIC_MEMBERSHIP", fixed),
+            ("HEADWATER_GROUP__SESSION_TIMEOUT_MS", "3000"),
+            ("HEADWATER_GROUP__DRAIN_MS", "1000"),
+        ],
+    )
+}
+
+/// Kills one of two instances in the middle of its work, again and again, while the second comes and goes and the broker is killed once.
+async fn chaos(rig: &Rig, kafka: &Server, kills: u64, fixed: bool, random: &mut StdRng) -> u64 {
+    const EACH: u64 = 1500;
+    let observations = topics::OBSERVATION.name(&rig.namespace, None);
+    let producer = rig.app.producer("feed").expect("a producer");
+    let mut one = instance(rig, "one", fixed);
+    let mut two: Option<Process> = None;
+    for round in 0..kills {
+        let before = rig.grown(&observations);
+        feed::put(&producer, round * EACH, (round + 1) * EACH).await;
+        until("some output", async || (rig.grown(&observations) > before).then_some(())).await;
+        // The moment of the kill is the test's matter, not something to wait for.
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..150))).await;
+        match round % 4 {
+            0 => two = Some(instance(rig, "two", fixed)),
+            1 if round > kills / 2 => {
+                kafka.kill();
+                kafka.up();
+            }
+            2 => drop(two.take().map(Process::stop)),
+            _ => {}
+        }
+        let (killed, name) = match &mut two {
+            Some(two) if random.random_bool(0.3) => (two, "two"),
+            _ => (&mut one, "one"),
+        };
+        killed.kill();
+        *killed = instance(rig, name, fixed);
+    }
+    kills * EACH
+}
+
+/// A rig on a broker of its own.
+async fn rig(parts: &Parts, kafka: &Server, more: &str) -> Rig {
+    Rig::with(Parts { kafka: kafka.address("KAFKA_BOOTSTRAP"), ..parts.clone() }, false, more).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_scaled_and_cut_off_each_observation_stands_once_where_at_least_once_leaves_duplicates() {
+    let parts = parts_or_skip!();
+    let kafka = Server::start("kafka");
+    let seed = rand::rng().random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let runs = if long() { [(40, true), (20, false)] } else { [(10, true), (4, false)] };
+    for (kills, fixed) in runs {
+        let rig = rig(&parts, &kafka, EXACTLY_ONCE).await;
+        let records = chaos(&rig, &kafka, kills, fixed, &mut random).await;
+        let _last = instance(&rig, "one", fixed);
+        let found = settled(&rig, records).await;
+        println!("exactly once, static membership {fixed}: {records} records, {kills} kills, {found:?}");
+        assert_eq!(found, Tally::default(), "seed {seed}");
+    }
+    for attempt in 0.. {
+        let rig = rig(&parts, &kafka, "").await;
+        let records = chaos(&rig, &kafka, 4, true, &mut random).await;
+        let _last = instance(&rig, "one", true);
+        let found = settled(&rig, records).await;
+        println!("at least once: {records} records, 4 kills, {found:?}");
+        if found.duplicates > 0 {
+            break;
+        }
+        assert!(
+            attempt < 5,
+            "no kill left a duplicate: the counting sees none, or the kills come at the wrong time; seed {seed}"
+        );
+    }
+}
