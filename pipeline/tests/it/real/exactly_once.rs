@@ -1,9 +1,12 @@
 //! `processing.guarantee = "exactly_once"`: what a reader of committed records sees holds each observation once, whatever dies and whoever
 //! comes and goes. Counted against a run at least once, so that the counting is known to see what it counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use headwater::log::kafka::finds_record;
+use headwater_ingest::Outlet as _;
+use headwater_schemas::Outbox;
 use headwater_schemas::observation::Observation;
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::wire;
@@ -18,7 +21,7 @@ use super::server::Server;
 const EXACTLY_ONCE: &str = "[processing]\nguarantee = \"exactly_once\"\n";
 const NORMALIZE: &[&str] = &["process", "normalize"];
 
-pub fn long() -> bool {
+fn long() -> bool {
     std::env::vars().any(|(name, value)| name == "HEADWATER_TEST_LONG" && value == "1")
 }
 
@@ -133,4 +136,116 @@ async fn killed_scaled_and_cut_off_each_observation_stands_once_where_at_least_o
             "no kill left a duplicate: the counting sees none, or the kills come at the wrong time; seed {seed}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_sleeps_past_its_session_and_wakes_up_writes_nothing_twice() {
+    let parts = parts_or_skip!();
+    for fixed in if long() { &[false, true][..] } else { &[false] } {
+        // Long enough that the pause comes into the middle of a transaction.
+        let rig = Rig::with(parts.clone(), false, &format!("{EXACTLY_ONCE}commit_interval_ms = 1000\n")).await;
+        let (producer, observations) =
+            (rig.app.producer("feed").expect("a producer"), topics::OBSERVATION.name(&rig.namespace, None));
+        let mut one = instance(&rig, "one", *fixed);
+        feed::put(&producer, 0, 3000).await;
+        until("some output", async || (rig.grown(&observations) > 0).then_some(())).await;
+        one.pause();
+        let mut two = instance(&rig, "two", *fixed);
+        // Its partitions go to the other when its session is over, its open transaction when that has timed out.
+        assert_eq!(settled(&rig, 3000).await, Tally::default());
+        feed::put(&producer, 3000, 4000).await;
+        one.resume();
+        feed::put(&producer, 4000, 5000).await;
+        assert_eq!(settled(&rig, 5000).await, Tally::default());
+        // It takes part again: alone it does the rest.
+        until("the first to be back", async || (one.metric("headwater_rebalances_total") > 1.0).then_some(())).await;
+        two.kill();
+        feed::put(&producer, 5000, 6000).await;
+        assert_eq!(settled(&rig, 6000).await, Tally::default());
+        assert!(one.running());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_processes_of_one_name_the_older_ends_and_says_why() {
+    let parts = parts_or_skip!();
+    let rig = Rig::with(parts, false, EXACTLY_ONCE).await;
+    let (producer, observations) =
+        (rig.app.producer("feed").expect("a producer"), topics::OBSERVATION.name(&rig.namespace, None));
+    let mut older = instance(&rig, "same", false);
+    feed::put(&producer, 0, 100).await;
+    until("some output", async || (rig.grown(&observations) > 0).then_some(())).await;
+    let mut newer = instance(&rig, "same", false);
+    let mut fed = 100;
+    until("the older to end", async || {
+        feed::put(&producer, fed, fed + 100).await;
+        fed += 100;
+        (!older.running()).then_some(())
+    })
+    .await;
+    let said = std::fs::read_to_string(&older.log).expect("a log");
+    assert!(said.contains("another process has taken this name"), "{said}");
+    assert_eq!(settled(&rig, fed).await, Tally::default());
+    assert!(newer.running());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_reader_behind_a_transaction_is_no_stall() {
+    const STALL: Duration = Duration::from_secs(2);
+    let parts = parts_or_skip!();
+    let rig = Rig::with(parts, false, EXACTLY_ONCE).await;
+    let producer = rig.app.producer("feed").expect("a producer");
+    let _normalize = rig.start(NORMALIZE).await;
+    let stall = STALL.as_millis().to_string();
+    let mut scylla = rig.launch_with(&["sink", "scylla"], &[("HEADWATER_GROUP__STALL_MS", stall.as_str())]);
+    feed::put(&producer, 0, 200).await;
+    feed::complete(&rig, 200, Duration::from_secs(60)).await;
+    // What the watchdog stands on: behind the last record there is something, and it is no record.
+    let observations = topics::OBSERVATION.name(&rig.namespace, None);
+    let looks = |at: i64| {
+        let all = (0..4).map(|id| finds_record(&rig.app.config.kafka, "look", &observations, id, at).expect("an answer"));
+        all.filter(|found| *found).count()
+    };
+    assert!(looks(0) > 0);
+    let records = rig.values(&observations).len();
+    assert!(rig.grown(&observations) > i64::try_from(records).expect("a small number"), "markers take offsets");
+    // Only time tells that it does not end: each quarter of the stall it looks.
+    tokio::time::sleep(STALL * 4).await;
+    assert!(scylla.running(), "{}", std::fs::read_to_string(&scylla.log).unwrap_or_default());
+    feed::put(&producer, 200, 400).await;
+    feed::complete(&rig, 400, Duration::from_secs(60)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_buried_is_buried_once_together_with_what_its_neighbours_become() {
+    let parts = parts_or_skip!();
+    let rig = Rig::with(parts, false, EXACTLY_ONCE).await;
+    let (producer, letters) =
+        (rig.app.producer("feed").expect("a producer"), topics::DEAD.name(&rig.namespace, Some("normalize")));
+    const ROUNDS: u64 = 4;
+    let mut one = instance(&rig, "one", true);
+    for round in 0..ROUNDS {
+        let before = rig.grown(&letters);
+        let mut out = Outbox::default();
+        for person in 0..100 {
+            let heavy = format!(r#"{{"dataPoints":[{{"weight":{{"weightGrams":"heavy {person}"}}}}]}}"#);
+            feed::append(&mut out, &format!("person-{}", person % 5), heavy.as_bytes());
+        }
+        producer.append(&out).await.expect("taken");
+        feed::put(&producer, round * 500, (round + 1) * 500).await;
+        until("a letter", async || (rig.grown(&letters) > before).then_some(())).await;
+        one.kill();
+        one = instance(&rig, "one", true);
+    }
+    assert_eq!(settled(&rig, ROUNDS * 500).await, Tally::default());
+    until("all letters", async || {
+        let listed = rig.command(&["dead", "list", "--json"]);
+        assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+        let lines = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let letters: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let origins: BTreeSet<&str> = letters.iter().filter_map(|letter| letter["origin"].as_str()).collect();
+        assert_eq!(origins.len(), letters.len(), "a record is buried twice");
+        (letters.len() == 100 * usize::try_from(ROUNDS).expect("a small number")).then_some(())
+    })
+    .await;
 }
