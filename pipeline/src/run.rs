@@ -16,6 +16,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt as _;
 use headwater_schemas::Outbox;
 use rand::Rng as _;
 use tracing::Instrument as _;
@@ -88,6 +89,9 @@ async fn finish(
             },
             Err(unavailable) => unavailable,
         };
+        if lease.gone().now_or_never().is_some() {
+            return None;
+        }
         lease.waiting(true);
         metrics::counter!(crate::telemetry::RETRIES, "worker" => name, "what" => failed.what).increment(1);
         let pause = failed.retry_after.unwrap_or_else(|| backoff(attempt));

@@ -6,15 +6,15 @@ mod gate;
 mod lease;
 pub mod partition;
 mod poller;
-mod probe;
 mod producer;
+mod stall;
 mod transaction;
 
 pub use admin::{Admin, Change, Wanted, catalogue};
 pub use consumer::{Consumer, ConsumerSettings};
 pub use lease::KafkaLease;
-pub use probe::finds_record;
 pub use producer::Producer;
+pub use stall::finds_record;
 pub use transaction::{Appender, TransactionSettings, Transactor};
 
 use rdkafka::ClientConfig;

@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::gate::Gate;
 use super::lease::{Advance, KafkaLease, Place};
-use super::{ConsumerSettings, Settings, probe};
+use super::stall::{self, Suspects};
+use super::{ConsumerSettings, Settings};
 use crate::log::Batch;
 use crate::telemetry;
 
@@ -136,9 +137,20 @@ impl Shared {
         if !lost {
             self.commit(consumer, CommitMode::Sync, |place| places.contains(place));
         }
-        let mut held = self.held();
-        for place in places {
-            held.remove(place);
+        let mut resume = TopicPartitionList::new();
+        {
+            let mut held = self.held();
+            for place in places {
+                if held.remove(place).is_some_and(|held| held.paused) {
+                    resume.add_partition(&place.0, place.1);
+                }
+            }
+        }
+        // librdkafka keeps a pause for longer than the assignment: the partition would stand still if it came back to us.
+        if resume.count() > 0
+            && let Err(e) = consumer.resume(&resume)
+        {
+            tracing::warn!(group = self.settings.group, "resume failed: {e}");
         }
     }
 
@@ -186,8 +198,7 @@ pub(super) struct Poller {
     shared: Arc<Shared>,
     last_record: Instant,
     kafka: Settings,
-    /// Ends at which a look found that no record is left before them.
-    looked: HashMap<Place, i64>,
+    suspects: Suspects,
 }
 
 impl Poller {
@@ -213,7 +224,7 @@ impl Poller {
             shared,
             last_record: Instant::now(),
             kafka: kafka.clone(),
-            looked: HashMap::new(),
+            suspects: Suspects::default(),
         })
     }
 
@@ -341,22 +352,24 @@ impl Poller {
             }
             held.iter().filter(|(_, h)| h.busy == 0 && !h.paused).map(|(place, _)| place.clone()).collect()
         };
-        if self.last_record.elapsed() < stall {
+        // Half of the time nothing has come, and for the other half there was something.
+        if self.last_record.elapsed() < stall / 2 {
             return None;
         }
         let position = self.consumer.position().ok()?;
-        places.into_iter().find_map(|(topic, partition)| {
-            let (_, high) = self.consumer.fetch_watermarks(&topic, partition, Duration::from_secs(2)).ok()?;
-            let Offset::Offset(at) = position.find_partition(&topic, partition)?.offset() else { return None };
-            if at >= high || self.looked.get(&(topic.clone(), partition)) == Some(&high) {
+        let client_id = format!("{}-look", self.shared.settings.client_id);
+        places.into_iter().find_map(|place| {
+            let (topic, partition) = (&*place.0, place.1);
+            let Offset::Offset(at) = position.find_partition(topic, partition)?.offset() else { return None };
+            let Ok((_, end)) = self.consumer.fetch_watermarks(topic, partition, Duration::from_secs(2)) else {
+                self.suspects.forget(&place);
                 return None;
-            }
-            // What is left may be no record but what transactions leave behind.
-            let client_id = format!("{}-look", self.shared.settings.client_id);
-            if probe::finds_record(&self.kafka, &client_id, &topic, partition, at)? {
+            };
+            let end = self.suspects.note(&place, at, end, stall / 2)?;
+            if stall::finds_record(&self.kafka, &client_id, (topic, partition), at, end)? {
                 return Some(format!("records of {topic} [{partition}] from {at} on wait and none has come for {stall:?}"));
             }
-            self.looked.insert((topic, partition), high);
+            self.suspects.clear(&place);
             None
         })
     }

@@ -2,6 +2,7 @@
 //! comes and goes. Counted against a run at least once, so that the counting is known to see what it counts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use headwater::log::kafka::finds_record;
@@ -147,21 +148,22 @@ async fn an_instance_that_sleeps_past_its_session_and_wakes_up_writes_nothing_tw
         let (producer, observations) =
             (rig.app.producer("feed").expect("a producer"), topics::OBSERVATION.name(&rig.namespace, None));
         let mut one = instance(&rig, "one", *fixed);
-        feed::put(&producer, 0, 3000).await;
+        // More than is taken at once, so that partitions are paused when they are lost.
+        feed::put(&producer, 0, 8000).await;
         until("some output", async || (rig.grown(&observations) > 0).then_some(())).await;
         one.pause();
         let mut two = instance(&rig, "two", *fixed);
         // Its partitions go to the other when its session is over, its open transaction when that has timed out.
-        assert_eq!(settled(&rig, 3000).await, Tally::default());
-        feed::put(&producer, 3000, 4000).await;
+        assert_eq!(settled(&rig, 8000).await, Tally::default());
+        feed::put(&producer, 8000, 9000).await;
         one.resume();
-        feed::put(&producer, 4000, 5000).await;
-        assert_eq!(settled(&rig, 5000).await, Tally::default());
+        feed::put(&producer, 9000, 10_000).await;
+        assert_eq!(settled(&rig, 10_000).await, Tally::default());
         // It takes part again: alone it does the rest.
         until("the first to be back", async || (one.metric("headwater_rebalances_total") > 1.0).then_some(())).await;
         two.kill();
-        feed::put(&producer, 5000, 6000).await;
-        assert_eq!(settled(&rig, 6000).await, Tally::default());
+        feed::put(&producer, 10_000, 12_000).await;
+        assert_eq!(settled(&rig, 12_000).await, Tally::default());
         assert!(one.running());
     }
 }
@@ -202,13 +204,11 @@ async fn an_idle_reader_behind_a_transaction_is_no_stall() {
     feed::complete(&rig, 200, Duration::from_secs(60)).await;
     // What the watchdog stands on: behind the last record there is something, and it is no record.
     let observations = topics::OBSERVATION.name(&rig.namespace, None);
-    let looks = |at: i64| {
-        let all = (0..4).map(|id| finds_record(&rig.app.config.kafka, "look", &observations, id, at).expect("an answer"));
-        all.filter(|found| *found).count()
-    };
-    assert!(looks(0) > 0);
-    let records = rig.values(&observations).len();
-    assert!(rig.grown(&observations) > i64::try_from(records).expect("a small number"), "markers take offsets");
+    let kafka = &rig.app.config.kafka;
+    let ends = rig.ends(&observations);
+    let (id, end) = *ends.iter().max_by_key(|(_, end)| *end).expect("a partition");
+    let looks = |at: i64| finds_record(kafka, "look", (&observations, id), at, end).expect("an answer");
+    assert!(looks(0) && !looks(end - 1), "partition {id} ends at {end}");
     // Only time tells that it does not end: each quarter of the stall it looks.
     tokio::time::sleep(STALL * 4).await;
     assert!(scylla.running(), "{}", std::fs::read_to_string(&scylla.log).unwrap_or_default());
@@ -248,4 +248,24 @@ async fn what_is_buried_is_buried_once_together_with_what_its_neighbours_become(
         (letters.len() == 100 * usize::try_from(ROUNDS).expect("a small number")).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_without_transactions_ends_the_process_at_its_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let binary = || Command::new(env!("CARGO_BIN_EXE_headwater"));
+    let data = folder.path().join("data");
+    let mut dev =
+        binary().arg("dev").arg("--data").arg(&data).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let file = data.join("headwater.toml");
+    until("its configuration", async || file.exists().then_some(())).await;
+    let variables = [("HEADWATER_PROCESSING__GUARANTEE", "exactly_once"), ("HEADWATER_LISTEN__OPS", "127.0.0.1:0")];
+    let mut normalize = binary();
+    normalize.arg("--config").arg(&file).args(NORMALIZE).envs(variables).stdout(Stdio::null()).stderr(Stdio::piped());
+    let ended = tokio::task::spawn_blocking(move || normalize.output()).await.expect("no panic");
+    dev.kill().and_then(|()| dev.wait()).expect("it ran");
+    let ended = ended.expect("it starts");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("expected a broker with transactions"), "{said}");
 }

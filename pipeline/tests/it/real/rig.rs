@@ -410,11 +410,16 @@ impl Rig {
 
     /// How far a topic of ours has grown, transactions' markers included: quicker than reading it.
     pub fn grown(&self, topic: &str) -> i64 {
+        self.ends(topic).iter().map(|(_, end)| end).sum()
+    }
+
+    /// Where each partition of a topic of ours ends.
+    pub fn ends(&self, topic: &str) -> Vec<(i32, i64)> {
         let consumer: BaseConsumer =
             ClientConfig::new().set("bootstrap.servers", &self.parts.kafka).create().expect("a consumer");
         let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).expect("metadata");
-        let ends = metadata.topics()[0].partitions().iter();
-        ends.map(|partition| consumer.fetch_watermarks(topic, partition.id(), TIMEOUT).expect("watermarks").1).sum()
+        let ids = metadata.topics()[0].partitions().iter().map(rdkafka::metadata::MetadataPartition::id);
+        ids.map(|id| (id, consumer.fetch_watermarks(topic, id, TIMEOUT).expect("watermarks").1)).collect()
     }
 
     /// Values on a topic of ours so far.

@@ -55,7 +55,7 @@ impl Broker {
                 | Code::TransactionalIdAuthorizationFailed
                 | Code::ClusterAuthorizationFailed
                 | Code::InvalidTransactionTimeout,
-            ) => return Trouble::Never(format!("the broker takes no transactions of ours: {why}")),
+            ) => return Trouble::Never(format!("{why}: expected a broker with transactions, and a user who may use this name")),
             _ => {}
         }
         let abortable = match error {

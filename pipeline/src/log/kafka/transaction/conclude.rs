@@ -143,7 +143,7 @@ impl<C: Coordinator> Conclude<C> {
     }
 }
 
-fn refuse(entered: Vec<Entry>, why: &str) {
+pub(super) fn refuse(entered: Vec<Entry>, why: &str) {
     for entry in entered {
         let _ = entry.answer.send(Err(NotAppended { why: why.to_owned() }));
     }

@@ -9,7 +9,7 @@ use headwater_schemas::Outbox;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::conclude::{Conclude, Coordinator};
+use super::conclude::{Conclude, Coordinator, refuse};
 use crate::log::NotAppended;
 use crate::log::kafka::gate::Gate;
 use crate::log::kafka::lease::Place;
@@ -66,8 +66,9 @@ impl<C: Coordinator> Line<C> {
         let (mut next, mut put_off) = (Some(first), None);
         let mut done = self.conclude.coordinator.begin();
         loop {
-            // What is no longer ours does not go in; dropping it is the answer.
-            if let Some(mut entry) = next.take().filter(|entry| !entry.stop.is_cancelled()) {
+            let (ours, gone): (Vec<Entry>, Vec<Entry>) = next.take().into_iter().partition(|entry| !entry.stop.is_cancelled());
+            refuse(gone, "the partition was let go");
+            for mut entry in ours {
                 let (outbox, targets) = (std::mem::take(&mut entry.outbox), std::mem::take(&mut entry.targets));
                 records += outbox.len();
                 bytes += outbox.size();
