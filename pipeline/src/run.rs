@@ -12,6 +12,9 @@
 //! | after `advance`, before the commit       | the same: a commit is only ever late                                           |
 //! | after the commit                         | the next batch comes                                                           |
 //! | partition lost at any of these points    | the new holder does the batch; the old one's advance is refused                 |
+//!
+//! In transactions (`log/kafka/transaction`) the offset moves with the append: what had arrived in part is never read, and after `append` the
+//! next batch comes.
 
 use std::time::Duration;
 
