@@ -121,7 +121,9 @@ impl Normalize {
     fn done(&self, group: &str, topic: &str) -> anyhow::Result<bool> {
         let consumer: BaseConsumer = self.client().set("group.id", group).set("enable.auto.commit", "false").create()?;
         let mut list = TopicPartitionList::new();
-        (0..PARTITIONS).for_each(|partition| drop(list.add_partition(topic, partition)));
+        for partition in 0..PARTITIONS {
+            list.add_partition(topic, partition);
+        }
         let committed = consumer.committed_offsets(list, TIMEOUT)?;
         let sum: i64 = committed.elements().iter().filter_map(|at| at.offset().to_raw()).map(|at| at.max(0)).sum();
         Ok(u64::try_from(sum)? >= self.records)

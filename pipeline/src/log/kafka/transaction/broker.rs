@@ -157,7 +157,9 @@ impl Coordinator for Broker {
     fn committed(&mut self, places: &[Place]) -> Result<Vec<Option<i64>>, Trouble> {
         let consumer = self.consumer.upgrade().ok_or_else(|| Trouble::Never("the consumer is closed".into()))?;
         let mut list = TopicPartitionList::new();
-        places.iter().for_each(|place| drop(list.add_partition(&place.0, place.1)));
+        for place in places {
+            list.add_partition(&place.0, place.1);
+        }
         let found =
             consumer.committed_offsets(list, TIMEOUT).map_err(|e| Trouble::Indefinite(format!("offsets of the group: {e}")))?;
         places
