@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -167,6 +167,11 @@ impl Normalize {
         let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1));
         let made = futures_executor(admin.create_topics([&new], &AdminOptions::new().operation_timeout(Some(TIMEOUT))))?;
         made.into_iter().next().context("no answer")?.map_err(|(name, code)| anyhow::anyhow!("cannot create {name}: {code}"))?;
+        // Made is not yet known to the broker that is asked for its ends.
+        let until = Instant::now() + TIMEOUT;
+        while let Err(why) = self.total(topic) {
+            anyhow::ensure!(Instant::now() < until, "{topic} was made and is not there: {why}");
+        }
         Ok(())
     }
 
