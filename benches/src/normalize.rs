@@ -1,8 +1,9 @@
-//! CPU-seconds per million raw records: `headwater process normalize` and the bare copy, interleaved on the same broker.
+//! CPU-seconds per million raw records: `headwater process normalize` and the bare copy, interleaved on the same broker; and what exactly once
+//! costs beside at least once.
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -34,7 +35,13 @@ pub struct Normalize {
     records: u64,
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Also with `processing.guarantee = "exactly_once"`, at a commit interval of 100 ms and of 1 s
+    #[arg(long)]
+    exactly_once: bool,
 }
+
+/// Commit intervals of the exactly-once subjects, in milliseconds, with their names.
+const EXACTLY_ONCE: [(u64, &str); 2] = [(100, "eo 100ms"), (1000, "eo 1s")];
 
 impl Normalize {
     pub fn run(self) -> anyhow::Result<()> {
@@ -62,7 +69,7 @@ impl Normalize {
             "{:>8} {:>8} {:>14} {:>12} {:>12} {:>10}",
             "round", "subject", "cpu s/million", "wall s", "records/s", "peak MiB"
         );
-        let (mut copies, mut normals) = (Vec::new(), Vec::new());
+        let (mut copies, mut normals, mut exact) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
         for round in 1..=self.rounds {
             let to = format!("{namespace}.copy{round}");
             self.create(&to)?;
@@ -88,22 +95,38 @@ impl Normalize {
             let observations = topics::OBSERVATION.name(&namespace, None);
             let goal = self.total(&observations)? + self.records * 3;
             let normalize = Subject::start(self.command(&config).args(["process", "normalize"]))?;
-            normals.push(self.report(
-                round,
-                "normalize",
-                normalize.until(Duration::from_secs(600), || Ok(self.total(&observations)? >= goal))?,
-            ));
+            // Transactions leave markers among the output: beside them the group's offsets say when all is done, for both in the same way.
+            let group = format!("{namespace}.normalize");
+            let done = || if self.exactly_once { self.done(&group, &raw) } else { Ok(self.total(&observations)? >= goal) };
+            normals.push(self.report(round, "normalize", normalize.until(Duration::from_secs(600), done)?));
+
+            for ((interval, name), costs) in EXACTLY_ONCE.iter().zip(&mut exact).filter(|_| self.exactly_once) {
+                self.rewind(&group, &raw)?;
+                let mut command = self.command(&config);
+                command.env("HEADWATER_PROCESSING__GUARANTEE", "exactly_once");
+                command.env("HEADWATER_PROCESSING__COMMIT_INTERVAL_MS", interval.to_string());
+                let subject = Subject::start(command.args(["process", "normalize"]))?;
+                costs.push(self.report(round, name, subject.until(Duration::from_secs(600), || self.done(&group, &raw))?));
+            }
         }
-        let ratio = |of: fn(&Cost) -> f64| {
-            let mut ratios: Vec<f64> = copies.iter().zip(&normals).map(|(copy, normal)| of(copy) / of(normal)).collect();
-            ratios.sort_by(f64::total_cmp);
-            (ratios[0], ratios[ratios.len() / 2], ratios[ratios.len() - 1])
-        };
-        let (low, median, high) = ratio(|c| c.cpu_seconds);
-        println!("copy/normalize, CPU:  {median:.2}  ({low:.2} to {high:.2})   one record in is three observations out");
-        let (low, median, high) = ratio(|c| c.wall_seconds);
-        println!("copy/normalize, wall: {median:.2}  ({low:.2} to {high:.2})");
+        ratios("copy/normalize", &copies, &normals);
+        println!("one record in is three observations out");
+        for ((_, name), costs) in EXACTLY_ONCE.iter().zip(&exact).filter(|_| self.exactly_once) {
+            ratios(&format!("{name}/normalize"), costs, &normals);
+        }
         Ok(())
+    }
+
+    /// Whether the group stands at the end of the topic.
+    fn done(&self, group: &str, topic: &str) -> anyhow::Result<bool> {
+        let consumer: BaseConsumer = self.client().set("group.id", group).set("enable.auto.commit", "false").create()?;
+        let mut list = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            list.add_partition(topic, partition);
+        }
+        let committed = consumer.committed_offsets(list, TIMEOUT)?;
+        let sum: i64 = committed.elements().iter().filter_map(|at| at.offset().to_raw()).map(|at| at.max(0)).sum();
+        Ok(u64::try_from(sum)? >= self.records)
     }
 
     fn report(&self, round: usize, subject: &str, cost: Cost) -> Cost {
@@ -144,6 +167,11 @@ impl Normalize {
         let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1));
         let made = futures_executor(admin.create_topics([&new], &AdminOptions::new().operation_timeout(Some(TIMEOUT))))?;
         made.into_iter().next().context("no answer")?.map_err(|(name, code)| anyhow::anyhow!("cannot create {name}: {code}"))?;
+        // Made is not yet known to the broker that is asked for its ends.
+        let until = Instant::now() + TIMEOUT;
+        while let Err(why) = self.total(topic) {
+            anyhow::ensure!(Instant::now() < until, "{topic} was made and is not there: {why}");
+        }
         Ok(())
     }
 
@@ -191,6 +219,15 @@ impl Normalize {
         }
         consumer.commit(&list, rdkafka::consumer::CommitMode::Sync)?;
         Ok(())
+    }
+}
+
+/// Of each round, the first's cost over the second's: median, least and most.
+fn ratios(name: &str, first: &[Cost], second: &[Cost]) {
+    for (what, of) in [("CPU", (|c| c.cpu_seconds) as fn(&Cost) -> f64), ("wall", |c| c.wall_seconds)] {
+        let mut ratios: Vec<f64> = first.iter().zip(second).map(|(first, second)| of(first) / of(second)).collect();
+        ratios.sort_by(f64::total_cmp);
+        println!("{name}, {what}: {:.2}  ({:.2} to {:.2})", ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1]);
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Config {
     #[serde(default)]
     pub group: GroupSettings,
     #[serde(default)]
+    pub processing: ProcessingSettings,
+    #[serde(default)]
     pub telemetry: telemetry::Settings,
     #[serde(default)]
     pub ingest: headwater_ingest::settings::IngestSettings,
@@ -157,6 +159,31 @@ impl Default for GroupSettings {
     }
 }
 
+/// How processors answer for a record. Sinks and fetch write outside Kafka, by keys: theirs is at least once, whatever stands here.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProcessingSettings {
+    pub guarantee: Guarantee,
+    /// How long a transaction waits for further partitions. Readers of the output wait as long.
+    pub commit_interval_ms: u64,
+}
+
+/// What a failure may leave on the topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guarantee {
+    /// A record twice under the same id.
+    AtLeastOnce,
+    /// Nothing that a reader of committed records sees.
+    ExactlyOnce,
+}
+
+impl Default for ProcessingSettings {
+    fn default() -> Self {
+        Self { guarantee: Guarantee::AtLeastOnce, commit_interval_ms: 100 }
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SinkSettings {
@@ -242,6 +269,11 @@ impl Config {
             "group.drain_ms: expected less than group.session_timeout_ms ({}), not {}",
             self.group.session_timeout_ms,
             self.group.drain_ms
+        );
+        anyhow::ensure!(
+            (1..=5000).contains(&self.processing.commit_interval_ms),
+            "processing.commit_interval_ms: expected 1 to 5000, not {}",
+            self.processing.commit_interval_ms
         );
         anyhow::ensure!(
             !self.group.static_membership || self.instance.is_some(),

@@ -97,10 +97,10 @@ impl Follower {
     async fn catch_up(&mut self) -> anyhow::Result<StreamConsumer> {
         let topic = topics::CONSENT.name(&self.app.config.namespace, None);
         let name = format!("consents-{}-{}", self.app.instance, uuid::Uuid::new_v4().simple());
-        let mut settings = self.app.config.kafka.client(&name);
+        let mut settings = self.app.config.kafka.reader(&name);
         // No group is joined and nothing is committed: every process reads all of it.
         settings.set("group.id", format!("{}.consents", self.app.config.namespace));
-        settings.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
+        settings.set("enable.auto.offset.store", "false");
         settings.set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "100").set("queued.max.messages.kbytes", "1024");
         let consumer: StreamConsumer = settings.create()?;
         let asked = topic.clone();

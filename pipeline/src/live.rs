@@ -13,6 +13,7 @@ use headwater_schemas::wire;
 use headwater_sinks::scylla;
 use headwater_store::StoredObservation;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, StreamConsumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
@@ -91,10 +92,10 @@ pub async fn follow(app: &Arc<App>, consents: Arc<ConsentTable>, tasks: &mut Sup
 }
 
 fn settings(app: &App) -> rdkafka::ClientConfig {
-    let mut settings = app.config.kafka.client(&format!("live-{}-{}", app.instance, uuid::Uuid::new_v4().simple()));
+    let mut settings = app.config.kafka.reader(&format!("live-{}-{}", app.instance, uuid::Uuid::new_v4().simple()));
     // No group is joined and nothing is committed.
     settings.set("group.id", format!("{}.live", app.config.namespace));
-    settings.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false").set("enable.partition.eof", "false");
+    settings.set("enable.auto.offset.store", "false").set("enable.partition.eof", "false");
     settings.set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "100").set("queued.max.messages.kbytes", "8192");
     settings
 }
@@ -172,7 +173,7 @@ impl Follower {
     }
 
     fn read_missed(&self, subject: &str, (id, offset): Place, handle: &Handle, tell: &mpsc::Sender<News>) -> anyhow::Result<()> {
-        let consumer: BaseConsumer = settings(&self.app).create()?;
+        let consumer: BaseConsumer = settings(&self.app).set("enable.partition.eof", "true").create()?;
         let (low, high) = consumer.fetch_watermarks(&self.topic, id, TIMEOUT)?;
         // Before what is kept, beyond the end (another topic of the name), or further back than is read for one listener.
         let first = (offset + 1).max(low).max(high - FAR);
@@ -194,7 +195,12 @@ impl Follower {
                 anyhow::ensure!(quiet < TIMEOUT, "nothing came for {TIMEOUT:?}");
                 continue;
             };
-            let message = message?;
+            let message = match message {
+                Ok(message) => message,
+                // What stands before the end we saw may be no record: a transaction's marker, an aborted one.
+                Err(KafkaError::PartitionEOF(_)) => return Ok(()),
+                Err(e) => return Err(e.into()),
+            };
             quiet = Duration::ZERO;
             if message.key() == Some(subject.as_bytes())
                 && let Some(news) = handle.block_on(self.news(&message))

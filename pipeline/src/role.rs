@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::config::Guarantee;
 use crate::consent::{self, ConsentTable};
 use crate::live;
 use crate::log::kafka::partition;
@@ -211,7 +212,7 @@ pub async fn fetch(app: &Arc<App>, store: Arc<dyn Store>, tasks: &mut Supervisor
             });
             watch
         });
-        start_worker(app, name, vec![topic.name(&app.config.namespace, None)], work, watch, tasks);
+        start_worker(app, name, vec![topic.name(&app.config.namespace, None)], work, watch, outside(app, name), tasks);
     }
     let partitions = app.config.topics.partitions.unwrap_or(topics::HINT_LIVE.partitions);
     let owns = move |id: Uuid| {
@@ -273,7 +274,15 @@ pub fn process(
     let inputs = processor.inputs();
     let desk = worker::desk(app, processor.name(), &inputs);
     let names = inputs.iter().map(|(topic, member)| topic.name(&app.config.namespace, *member)).collect();
-    start_worker(app, processor.name(), names, Arc::new(Process { desk, processor, consents, store }), None, tasks);
+    start_worker(
+        app,
+        processor.name(),
+        names,
+        Arc::new(Process { desk, processor, consents, store }),
+        None,
+        app.config.processing.guarantee,
+        tasks,
+    );
 }
 
 /// A sink's worker.
@@ -281,7 +290,18 @@ pub fn deliver(app: &Arc<App>, sink: Arc<dyn Sink>, consents: Arc<ConsentTable>,
     let (name, inputs) = (sink.name(), sink.inputs());
     let desk = worker::desk(app, name, &inputs.iter().map(|topic| (*topic, None)).collect::<Vec<_>>());
     let names = inputs.iter().map(|topic| topic.name(&app.config.namespace, None)).collect();
-    start_worker(app, name, names, Arc::new(Deliver { desk, sink, consents }), None, tasks);
+    start_worker(app, name, names, Arc::new(Deliver { desk, sink, consents }), None, outside(app, name), tasks);
+}
+
+/// The guarantee of a worker that writes outside Kafka. No transaction reaches there, and nobody shall think so.
+fn outside(app: &App, name: &'static str) -> Guarantee {
+    if app.config.processing.guarantee == Guarantee::ExactlyOnce {
+        tracing::warn!(
+            worker = name,
+            "processing.guarantee = exactly_once is of processors: this worker is at_least_once, by keys"
+        );
+    }
+    Guarantee::AtLeastOnce
 }
 
 fn start_worker(
@@ -290,10 +310,11 @@ fn start_worker(
     topics: Vec<String>,
     work: Arc<dyn Work>,
     watch: Option<Watch>,
+    guarantee: Guarantee,
     tasks: &mut Supervisor,
 ) {
     let (app, stop) = (app.clone(), tasks.stop());
-    tasks.start(name, async move { worker::run(&app, topics, name, work, watch, stop).await });
+    tasks.start(name, async move { worker::run(&app, topics, name, work, watch, guarantee, stop).await });
 }
 
 impl App {

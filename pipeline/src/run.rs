@@ -12,10 +12,14 @@
 //! | after `advance`, before the commit       | the same: a commit is only ever late                                           |
 //! | after the commit                         | the next batch comes                                                           |
 //! | partition lost at any of these points    | the new holder does the batch; the old one's advance is refused                 |
+//!
+//! In transactions (`log/kafka/transaction`) the offset moves with the append: what had arrived in part is never read, and after `append` the
+//! next batch comes.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt as _;
 use headwater_schemas::Outbox;
 use rand::Rng as _;
 use tracing::Instrument as _;
@@ -88,6 +92,9 @@ async fn finish(
             },
             Err(unavailable) => unavailable,
         };
+        if lease.gone().now_or_never().is_some() {
+            return None;
+        }
         lease.waiting(true);
         metrics::counter!(crate::telemetry::RETRIES, "worker" => name, "what" => failed.what).increment(1);
         let pause = failed.retry_after.unwrap_or_else(|| backoff(attempt));

@@ -19,6 +19,8 @@ pub const DEAD: &str = "headwater_dead_letters_total";
 /// Whole batches done again because something outside did not answer.
 pub const RETRIES: &str = "headwater_batch_retries_total";
 pub const REBALANCES: &str = "headwater_rebalances_total";
+/// Transactions of an exactly-once worker, by how they ended.
+pub const TRANSACTIONS: &str = "headwater_transactions_total";
 /// Types, fields and values this build does not know.
 pub const UNKNOWN: &str = "headwater_unknown_values_total";
 /// Records and readings that a person's consent, or its absence, kept from going on.
@@ -92,6 +94,11 @@ fn traces(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
 pub fn batch(worker: &'static str, taken: usize, made: usize) {
     metrics::counter!(RECORDS_IN, "worker" => worker).increment(taken as u64);
     metrics::counter!(RECORDS_OUT, "worker" => worker).increment(made as u64);
+}
+
+/// One transaction over.
+pub fn transaction(outcome: &'static str) {
+    metrics::counter!(TRANSACTIONS, "outcome" => outcome).increment(1);
 }
 
 /// How old the newest polled record is. `at` is its timestamp in milliseconds.

@@ -7,7 +7,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::log::kafka::{Consumer, ConsumerSettings, KafkaLease, Producer};
+use crate::config::Guarantee;
+use crate::log::Log;
+use crate::log::kafka::{Consumer, ConsumerSettings, KafkaLease, Producer, TransactionSettings, Transactor};
 use crate::run::{self, Work};
 use crate::work::Desk;
 
@@ -24,29 +26,66 @@ pub async fn run(
     name: &'static str,
     work: Arc<dyn Work>,
     watch: Option<Watch>,
+    guarantee: Guarantee,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let producer = app.producer(name)?;
-    let mut consumer = Consumer::start(&app.config.kafka, app.consumer(name, topics), stop.clone())?;
+    let mut consumer = Consumer::start(&app.config.kafka, app.consumer(name, topics, guarantee), stop.clone())?;
+    let mut outlet = match guarantee {
+        Guarantee::AtLeastOnce => Outlet::Plain(app.producer(name)?),
+        Guarantee::ExactlyOnce => {
+            let settings = app.transactions(name);
+            Outlet::Transactions(Transactor::start(&app.config.kafka, settings, &consumer, app.registry.clone(), stop)?)
+        }
+    };
     let mut tasks = JoinSet::new();
-    while let Some(lease) = consumer.lease().await {
+    loop {
+        let lease = tokio::select! {
+            lease = consumer.lease() => lease,
+            why = outlet.failed() => anyhow::bail!(why),
+        };
+        let Some(lease) = lease else { break };
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(hold(producer.clone(), lease, work.clone(), name, watch.clone()));
+        tasks.spawn(hold(outlet.log(&lease), lease, work.clone(), name, watch.clone()));
     }
     while let Some(ended) = tasks.join_next().await {
         ended?;
     }
-    producer.flush(Duration::from_secs(5));
+    if let Outlet::Plain(producer) = &outlet {
+        producer.flush(Duration::from_secs(5));
+    }
     consumer.ended().await.map_err(|why| anyhow::anyhow!(why))
 }
 
-async fn hold(producer: Producer, mut lease: KafkaLease, work: Arc<dyn Work>, name: &'static str, watch: Option<Watch>) {
+/// Where what follows from a batch goes.
+enum Outlet {
+    Plain(Producer),
+    Transactions(Transactor),
+}
+
+impl Outlet {
+    fn log(&self, lease: &KafkaLease) -> Box<dyn Log> {
+        match self {
+            Self::Plain(producer) => Box::new(producer.clone()),
+            Self::Transactions(transactor) => Box::new(transactor.log(lease)),
+        }
+    }
+
+    /// Resolves, with the reason, when nothing can be appended any more.
+    async fn failed(&mut self) -> String {
+        match self {
+            Self::Plain(_) => std::future::pending().await,
+            Self::Transactions(transactor) => transactor.ended().await.err().unwrap_or_else(|| "transactions have ended".into()),
+        }
+    }
+}
+
+async fn hold(log: Box<dyn Log>, mut lease: KafkaLease, work: Arc<dyn Work>, name: &'static str, watch: Option<Watch>) {
     let (topic, partition) = (lease.topic().to_owned(), lease.partition());
     tracing::debug!(worker = name, topic, partition, "partition taken");
     if let Some(watch) = &watch {
         watch(&topic, partition, true);
     }
-    run::run(&producer, &mut lease, &*work, name).await;
+    run::run(&*log, &mut lease, &*work, name).await;
     if let Some(watch) = &watch {
         watch(&topic, partition, false);
     }
@@ -61,16 +100,35 @@ pub fn desk(app: &App, worker: &'static str, topics: &[(&'static headwater_schem
 
 impl App {
     /// Settings of the worker's consumer: group `<namespace>.<worker>`.
-    pub fn consumer(&self, name: &'static str, topics: Vec<String>) -> ConsumerSettings {
+    fn consumer(&self, name: &'static str, topics: Vec<String>, guarantee: Guarantee) -> ConsumerSettings {
         let group = &self.config.group;
         let instance = self.instance.as_str();
+        let plain = ConsumerSettings::new(format!("{}.{name}", self.config.namespace), topics, format!("{name}-{instance}"));
+        // A partition has one batch in a transaction, and its next one waits for the commit: larger ones share its cost.
+        let (transactional, larger) = match guarantee {
+            Guarantee::AtLeastOnce => (false, 1),
+            Guarantee::ExactlyOnce => (true, 4),
+        };
         ConsumerSettings {
+            transactional,
+            batch_records: plain.batch_records * larger,
+            batch_bytes: plain.batch_bytes * larger,
             static_member: group.static_membership.then(|| format!("{name}-{instance}")),
             session_timeout: Duration::from_millis(group.session_timeout_ms),
             drain: Duration::from_millis(group.drain_ms),
             stall: Duration::from_millis(group.stall_ms),
             fetch_wait: Duration::from_millis(group.fetch_wait_ms),
-            ..ConsumerSettings::new(format!("{}.{name}", self.config.namespace), topics, format!("{name}-{instance}"))
+            ..plain
+        }
+    }
+
+    /// The worker's transactions: `<namespace>.<worker>.<instance>`.
+    fn transactions(&self, name: &'static str) -> TransactionSettings {
+        TransactionSettings {
+            transactional_id: format!("{}.{name}.{}", self.config.namespace, self.instance),
+            client_id: format!("{name}-{}", self.instance),
+            linger: Duration::from_millis(self.config.group.linger_ms),
+            commit_interval: Duration::from_millis(self.config.processing.commit_interval_ms),
         }
     }
 }

@@ -37,7 +37,7 @@ impl Outgoing {
 }
 
 /// Outgoing records of one batch, in order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Outbox {
     bytes: Vec<u8>,
     records: Vec<Outgoing>,

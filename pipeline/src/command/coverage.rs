@@ -14,6 +14,7 @@ use headwater_schemas::wire;
 use headwater_store::vault::Owner;
 use headwater_store::{Store, body};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use serde::Serialize;
 
@@ -121,8 +122,8 @@ async fn look(store: &dyn Store, value: &[u8], rows: &mut BTreeMap<(String, Stri
 
 /// Each record of a topic, from its beginning to its end as it is now.
 async fn each(app: &App, topic: &str, store: &dyn Store, rows: &mut BTreeMap<(String, String), Row>) -> anyhow::Result<()> {
-    let mut settings = app.config.kafka.client("headwater-coverage");
-    settings.set("group.id", "headwater.coverage").set("enable.auto.commit", "false");
+    let mut settings = app.config.kafka.reader("headwater-coverage");
+    settings.set("group.id", "headwater.coverage").set("enable.partition.eof", "true");
     let consumer: BaseConsumer = settings.create()?;
     let metadata = tokio::task::block_in_place(|| consumer.fetch_metadata(Some(topic), PATIENCE))?;
     for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
@@ -136,7 +137,12 @@ async fn each(app: &App, topic: &str, store: &dyn Store, rows: &mut BTreeMap<(St
         while at < high {
             let message = tokio::task::block_in_place(|| consumer.poll(PATIENCE));
             let Some(message) = message else { anyhow::bail!("{topic} does not give its records") };
-            let message = message?;
+            let message = match message {
+                Ok(message) => message,
+                // Also where the last thing is no record but a transaction's marker.
+                Err(KafkaError::PartitionEOF(_)) => break,
+                Err(e) => return Err(e.into()),
+            };
             at = message.offset() + 1;
             if let Some(value) = message.payload() {
                 look(store, value, rows).await?;

@@ -13,6 +13,7 @@ use headwater_store::vault::Owner;
 use rdkafka::Offset;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -141,8 +142,8 @@ fn letter(worker: &str, message: &BorrowedMessage<'_>) -> Letter {
 /// Reads the worker's dead letters from their beginning to their end as it is now.
 fn each(app: &App, worker: &'static str, mut take: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let topic = topics::DEAD.name(&app.config.namespace, Some(worker));
-    let mut config = app.config.kafka.client("headwater-dead");
-    config.set("group.id", format!("headwater-dead-{}", uuid::Uuid::new_v4())).set("enable.auto.commit", "false");
+    let mut config = app.config.kafka.reader("headwater-dead");
+    config.set("group.id", format!("headwater-dead-{}", uuid::Uuid::new_v4())).set("enable.partition.eof", "true");
     let consumer: BaseConsumer = config.create()?;
     let metadata = consumer.fetch_metadata(Some(&topic), TIMEOUT).context("kafka does not answer")?;
     let partitions: Vec<i32> =
@@ -156,7 +157,12 @@ fn each(app: &App, worker: &'static str, mut take: impl FnMut(&BorrowedMessage<'
         list.add_partition_offset(&topic, partition, Offset::Offset(low))?;
         consumer.assign(&list)?;
         loop {
-            let message = consumer.poll(TIMEOUT).context("kafka does not answer")??;
+            let message = match consumer.poll(TIMEOUT).context("kafka does not answer")? {
+                Ok(message) => message,
+                // Also where the last thing is no letter but a transaction's marker.
+                Err(KafkaError::PartitionEOF(_)) => break,
+                Err(e) => return Err(e.into()),
+            };
             take(&message)?;
             if message.offset() + 1 >= high {
                 break;

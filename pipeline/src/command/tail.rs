@@ -36,10 +36,9 @@ impl Tail {
     /// # Errors
     /// When the cluster does not answer.
     pub fn run(self, app: &App) -> anyhow::Result<()> {
-        let mut config = app.config.kafka.client("headwater-tail");
+        let mut config = app.config.kafka.reader("headwater-tail");
         config
             .set("group.id", format!("headwater-tail-{}", uuid::Uuid::new_v4()))
-            .set("enable.auto.commit", "false")
             .set("fetch.wait.max.ms", app.config.group.fetch_wait_ms.to_string())
             .set("auto.offset.reset", if self.from_beginning { "earliest" } else { "latest" });
         let consumer: BaseConsumer = config.create()?;

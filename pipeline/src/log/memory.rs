@@ -25,6 +25,7 @@ struct State {
     faults: Vec<Fault>,
     appends: usize,
     epoch: u64,
+    transactional: bool,
 }
 
 /// How an append may fail.
@@ -54,6 +55,12 @@ impl MemoryLog {
 
     pub fn faults(&self, faults: &[Fault]) {
         self.state().faults = faults.iter().rev().copied().collect();
+    }
+
+    /// From here on an append and the offset behind it are one: all of it or nothing, and nobody is told the wrong one of the two.
+    pub fn in_transactions(self) -> Self {
+        self.state().transactional = true;
+        self
     }
 
     pub fn committed(&self) -> i64 {
@@ -89,6 +96,7 @@ impl Log for MemoryLog {
         let fault = state.faults.pop().unwrap_or(Fault::None);
         let arriving = match fault {
             Fault::Refused => 0,
+            Fault::Torn if state.transactional => 0,
             Fault::Torn => outbox.len() / 2,
             Fault::Unacknowledged | Fault::None => outbox.len(),
         };
@@ -97,8 +105,13 @@ impl Log for MemoryLog {
             let (key, body) = (outbox.key(record).to_vec(), outbox.body(record).to_vec());
             state.appended.push(Appended { topic, key, body });
         }
+        let next = batch.next_offset().expect("a batch has records");
         match fault {
-            Fault::None => Ok(Proof { next: batch.next_offset().expect("a batch has records") }),
+            Fault::Unacknowledged | Fault::None if state.transactional => {
+                state.committed = state.committed.max(next);
+                Ok(Proof { next })
+            }
+            Fault::None => Ok(Proof { next }),
             _ => Err(NotAppended { why: format!("{fault:?}") }),
         }
     }

@@ -122,6 +122,27 @@ async fn an_append_that_fails_in_any_way_is_done_again_and_loses_nothing() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn in_transactions_nothing_arrives_twice_whatever_fails_and_wherever_it_dies() {
+    for fault in [Fault::Refused, Fault::Torn, Fault::Unacknowledged] {
+        for position in 0..3 {
+            let log = log_of(VALUES).in_transactions();
+            let mut faults = vec![Fault::None; position];
+            faults.extend([fault, fault]);
+            log.faults(&faults);
+            // Dies between append and advance.
+            let mut dying = log.lease(2);
+            let batch = dying.next().await.expect("there are records");
+            let mut outbox = Outbox::default();
+            Double::default().run(&batch, &mut outbox).await.unwrap();
+            drop((log.append(&batch, &outbox).await, dying));
+            run(&log, &mut log.lease(2), &Double::default(), "double").await;
+            nothing_is_lost(&log, VALUES);
+            assert!(log.counts().values().all(|n| *n == 1), "{fault:?} at {position}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_lost_lease_cannot_advance_and_the_new_holder_does_the_batch() {
     let log = log_of(VALUES);

@@ -1,13 +1,14 @@
 //! A consumer: a poll thread of its own that gives leases as the group assigns partitions.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::poller::Poller;
+use super::gate::Gate;
+use super::poller::{Poller, Reader};
 use super::{KafkaLease, Settings};
 
 /// What a consumer reads and how.
@@ -27,6 +28,8 @@ pub struct ConsumerSettings {
     /// Most records and bytes in one batch.
     pub batch_records: usize,
     pub batch_bytes: usize,
+    /// Offsets go with the transactions of a [`super::Transactor`]; the consumer commits none.
+    pub transactional: bool,
     /// How long the broker may hold a fetch that has nothing; the embedded broker does not wake on produce.
     pub fetch_wait: Duration,
 }
@@ -43,15 +46,15 @@ impl ConsumerSettings {
             stall: Duration::from_secs(120),
             batch_records: 100,
             batch_bytes: 128 * 1024,
+            transactional: false,
             fetch_wait: Duration::from_millis(100),
         }
     }
 
     pub(super) fn config(&self, kafka: &Settings) -> rdkafka::ClientConfig {
-        let mut config = kafka.client(&self.client_id);
+        let mut config = kafka.reader(&self.client_id);
         config
             .set("group.id", &self.group)
-            .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
             .set("partition.assignment.strategy", "cooperative-sticky")
@@ -75,6 +78,8 @@ impl ConsumerSettings {
 pub struct Consumer {
     leases: mpsc::Receiver<KafkaLease>,
     done: oneshot::Receiver<Result<(), String>>,
+    reader: Weak<Reader>,
+    gate: Arc<Gate>,
 }
 
 impl Consumer {
@@ -88,18 +93,24 @@ impl Consumer {
         let (tell, done) = oneshot::channel();
         let name = settings.group.clone();
         let poller = Poller::new(kafka, Arc::new(settings), lease_out)?;
+        let (reader, gate) = poller.transactional();
         std::thread::Builder::new()
             .name(format!("poll {name}"))
             .spawn(move || {
                 let _ = tell.send(poller.run(&stop));
             })
             .map_err(|e| KafkaError::ClientCreation(e.to_string()))?;
-        Ok(Self { leases, done })
+        Ok(Self { leases, done, reader, gate })
     }
 
     /// The next lease the group gives us; `None` when the poll thread has ended.
     pub async fn lease(&mut self) -> Option<KafkaLease> {
         self.leases.recv().await
+    }
+
+    /// What a transaction needs of this consumer.
+    pub(super) fn transactional(&self) -> (Weak<Reader>, Arc<Gate>) {
+        (self.reader.clone(), self.gate.clone())
     }
 
     /// How the poll thread ended: an error when it can make no progress and the process should be restarted.

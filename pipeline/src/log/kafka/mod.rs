@@ -2,15 +2,20 @@
 
 mod admin;
 mod consumer;
+mod gate;
 mod lease;
 pub mod partition;
 mod poller;
 mod producer;
+mod stall;
+mod transaction;
 
 pub use admin::{Admin, Change, Wanted, catalogue};
 pub use consumer::{Consumer, ConsumerSettings};
 pub use lease::KafkaLease;
 pub use producer::Producer;
+pub use stall::finds_record;
+pub use transaction::{Appender, TransactionSettings, Transactor};
 
 use rdkafka::ClientConfig;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -65,6 +70,14 @@ impl Settings {
         for (property, value) in &self.properties {
             config.set(property, value);
         }
+        config
+    }
+
+    /// The properties common to all consumers. What a transaction did not commit is never read, whatever else is set: to a reader it has not
+    /// been written.
+    pub fn reader(&self, client_id: &str) -> ClientConfig {
+        let mut config = self.client(client_id);
+        config.set("isolation.level", "read_committed").set("enable.auto.commit", "false");
         config
     }
 }

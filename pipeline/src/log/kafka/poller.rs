@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -17,7 +17,9 @@ use rdkafka::{ClientContext, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::gate::Gate;
 use super::lease::{Advance, KafkaLease, Place};
+use super::stall::{self, Suspects};
 use super::{ConsumerSettings, Settings};
 use crate::log::Batch;
 use crate::telemetry;
@@ -51,9 +53,12 @@ struct Shared {
     leases: mpsc::Sender<KafkaLease>,
     tell: Sender<Advance>,
     advances: Receiver<Advance>,
+    gate: Arc<Gate>,
 }
 
-struct Context(Arc<Shared>);
+pub(super) struct Context(Arc<Shared>);
+
+pub(super) type Reader = BaseConsumer<Context>;
 
 impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
@@ -120,6 +125,37 @@ impl Shared {
                 held.stop.cancel();
             }
         }
+        if self.settings.transactional {
+            // What is being committed is committed before the partitions go; everything else sees that they are gone and is aborted.
+            drop(self.gate.pass());
+        } else {
+            self.wait_for(places, lost);
+        }
+        while let Ok(advance) = self.advances.try_recv() {
+            self.note(advance);
+        }
+        if !lost {
+            self.commit(consumer, CommitMode::Sync, |place| places.contains(place));
+        }
+        let mut resume = TopicPartitionList::new();
+        {
+            let mut held = self.held();
+            for place in places {
+                if held.remove(place).is_some_and(|held| held.paused) {
+                    resume.add_partition(&place.0, place.1);
+                }
+            }
+        }
+        // librdkafka keeps a pause for longer than the assignment: the partition would stand still if it came back to us.
+        if resume.count() > 0
+            && let Err(e) = consumer.resume(&resume)
+        {
+            tracing::warn!(group = self.settings.group, "resume failed: {e}");
+        }
+    }
+
+    /// Waits until the workers of these partitions have finished what is at hand.
+    fn wait_for(&self, places: &[Place], lost: bool) {
         let until = Instant::now() + if lost { Duration::ZERO } else { self.settings.drain };
         while places.iter().any(|place| {
             self.held().get(place).is_some_and(|h| h.busy > 0 && !h.waits.load(Ordering::Relaxed) && !h.batches.is_closed())
@@ -131,22 +167,12 @@ impl Shared {
                 break;
             }
         }
-        while let Ok(advance) = self.advances.try_recv() {
-            self.note(advance);
-        }
-        if !lost {
-            self.commit(consumer, CommitMode::Sync, |place| places.contains(place));
-        }
-        let mut held = self.held();
-        for place in places {
-            held.remove(place);
-        }
     }
 
     fn note(&self, advance: Advance) {
         if let Some(held) = self.held().get_mut(&advance.place).filter(|held| held.epoch == advance.epoch) {
             held.busy = held.busy.saturating_sub(1);
-            held.commit = Some(advance.next);
+            held.commit = Some(advance.next).filter(|_| !self.settings.transactional);
             held.progress = Instant::now();
         }
     }
@@ -168,9 +194,11 @@ impl Shared {
 }
 
 pub(super) struct Poller {
-    consumer: BaseConsumer<Context>,
+    consumer: Arc<Reader>,
     shared: Arc<Shared>,
     last_record: Instant,
+    kafka: Settings,
+    suspects: Suspects,
 }
 
 impl Poller {
@@ -180,10 +208,28 @@ impl Poller {
         leases: mpsc::Sender<KafkaLease>,
     ) -> Result<Self, KafkaError> {
         let (tell, advances) = crossbeam_channel::bounded(4096);
-        let shared = Arc::new(Shared { settings, held: Mutex::default(), epochs: Mutex::default(), leases, tell, advances });
-        let consumer: BaseConsumer<Context> = shared.settings.config(kafka).create_with_context(Context(shared.clone()))?;
+        let shared = Arc::new(Shared {
+            settings,
+            held: Mutex::default(),
+            epochs: Mutex::default(),
+            leases,
+            tell,
+            advances,
+            gate: Arc::default(),
+        });
+        let consumer: Reader = shared.settings.config(kafka).create_with_context(Context(shared.clone()))?;
         consumer.subscribe(&shared.settings.topics.iter().map(String::as_str).collect::<Vec<_>>())?;
-        Ok(Self { consumer, shared, last_record: Instant::now() })
+        Ok(Self {
+            consumer: Arc::new(consumer),
+            shared,
+            last_record: Instant::now(),
+            kafka: kafka.clone(),
+            suspects: Suspects::default(),
+        })
+    }
+
+    pub(super) fn transactional(&self) -> (Weak<Reader>, Arc<Gate>) {
+        (Arc::downgrade(&self.consumer), self.shared.gate.clone())
     }
 
     /// Until `stop`, then drains. An error means that no progress can be made.
@@ -266,6 +312,7 @@ impl Poller {
     fn hand_out(&self) {
         let settings = &self.shared.settings;
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
+        let (mut in_hand, mut pressed) = (0, false);
         for (place, held) in self.shared.held().iter_mut() {
             if !held.pending.is_empty()
                 && let Ok(room) = held.batches.try_reserve()
@@ -281,7 +328,10 @@ impl Poller {
                 held.paused = false;
                 resume.add_partition(&place.0, place.1);
             }
+            in_hand += usize::from(held.busy > 0 && !held.waits.load(Ordering::Relaxed));
+            pressed |= held.paused;
         }
+        self.shared.gate.look(in_hand, pressed);
         let paused = if pause.count() > 0 { self.consumer.pause(&pause) } else { Ok(()) };
         let resumed = if resume.count() > 0 { self.consumer.resume(&resume) } else { Ok(()) };
         if let Err(e) = paused.and(resumed) {
@@ -291,7 +341,7 @@ impl Poller {
 
     /// Why no progress is made, where none is: a worker that neither finishes nor waits for anything, or a consumer that hears nothing
     /// although there are records.
-    fn stalled(&self) -> Option<String> {
+    fn stalled(&mut self) -> Option<String> {
         let stall = self.shared.settings.stall;
         let places: Vec<Place> = {
             let held = self.shared.held();
@@ -302,14 +352,25 @@ impl Poller {
             }
             held.iter().filter(|(_, h)| h.busy == 0 && !h.paused).map(|(place, _)| place.clone()).collect()
         };
-        if self.last_record.elapsed() < stall {
+        // Half of the time nothing has come, and for the other half there was something.
+        if self.last_record.elapsed() < stall / 2 {
             return None;
         }
         let position = self.consumer.position().ok()?;
-        places.iter().find_map(|(topic, partition)| {
-            let (_, high) = self.consumer.fetch_watermarks(topic, *partition, Duration::from_secs(2)).ok()?;
-            let Offset::Offset(at) = position.find_partition(topic, *partition)?.offset() else { return None };
-            (at < high).then(|| format!("{} records of {topic} [{partition}] wait and none has come for {stall:?}", high - at))
+        let client_id = format!("{}-look", self.shared.settings.client_id);
+        places.into_iter().find_map(|place| {
+            let (topic, partition) = (&*place.0, place.1);
+            let Offset::Offset(at) = position.find_partition(topic, partition)?.offset() else { return None };
+            let Ok((_, end)) = self.consumer.fetch_watermarks(topic, partition, Duration::from_secs(2)) else {
+                self.suspects.forget(&place);
+                return None;
+            };
+            let end = self.suspects.note(&place, at, end, stall / 2)?;
+            if stall::finds_record(&self.kafka, &client_id, (topic, partition), at, end)? {
+                return Some(format!("records of {topic} [{partition}] from {at} on wait and none has come for {stall:?}"));
+            }
+            self.suspects.clear(&place);
+            None
         })
     }
 }

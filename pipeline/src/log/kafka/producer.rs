@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use headwater_ingest::{Outlet, OutletError};
+use headwater_schemas::outbox::Outgoing;
 use headwater_schemas::{Outbox, wire};
-use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::Notify;
 
 use super::Settings;
@@ -22,15 +23,29 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Counts down the records of one append.
 #[derive(Debug)]
-struct Delivery {
+pub(super) struct Delivery {
     /// Outstanding records, plus one while records are still being handed over.
     left: AtomicUsize,
     failed: Mutex<Option<RDKafkaErrorCode>>,
     done: Notify,
 }
 
+impl Default for Delivery {
+    fn default() -> Self {
+        Self { left: AtomicUsize::new(1), failed: Mutex::new(None), done: Notify::new() }
+    }
+}
+
 impl Delivery {
-    fn one_done(&self, failure: Option<RDKafkaErrorCode>) {
+    pub(super) fn expect(&self) {
+        self.left.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn failure(&self) -> Option<RDKafkaErrorCode> {
+        *self.failed.lock().expect("nothing panics under this lock")
+    }
+
+    pub(super) fn one_done(&self, failure: Option<RDKafkaErrorCode>) {
         if let Some(code) = failure {
             self.failed.lock().expect("nothing panics under this lock").get_or_insert(code);
         }
@@ -40,7 +55,7 @@ impl Delivery {
     }
 }
 
-struct Context;
+pub(super) struct Context;
 
 impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
@@ -74,21 +89,7 @@ impl Producer {
     /// # Errors
     /// When librdkafka refuses the configuration.
     pub fn new(settings: &Settings, client_id: &str, linger: Duration, registry: Arc<Registry>) -> Result<Self, KafkaError> {
-        let mut config = settings.client(client_id);
-        for (property, value) in [
-            ("enable.idempotence", "true"),
-            ("acks", "all"),
-            ("partitioner", "murmur2_random"),
-            ("compression.codec", "lz4"),
-            ("queue.buffering.max.kbytes", "12288"),
-            ("queue.buffering.max.messages", "100000"),
-            ("message.max.bytes", "8388608"),
-        ] {
-            if !settings.properties.contains_key(property) {
-                config.set(property, value);
-            }
-        }
-        config.set("linger.ms", linger.as_millis().to_string());
+        let mut config = config(settings, client_id, linger);
         config.set("delivery.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string());
         Ok(Self { inner: Arc::new(Inner { producer: config.create_with_context(Context)?, registry }) })
     }
@@ -99,7 +100,7 @@ impl Producer {
             return Ok(());
         }
         let targets = self.inner.registry.targets(outbox).await.map_err(|e| OutletError::Unavailable { why: e.to_string() })?;
-        let delivery = Arc::new(Delivery { left: AtomicUsize::new(1), failed: Mutex::new(None), done: Notify::new() });
+        let delivery = Arc::new(Delivery::default());
         let mut framed = Vec::new();
         let mut stopped = None;
         for (record, target) in outbox.records().iter().zip(&targets) {
@@ -119,7 +120,7 @@ impl Producer {
         if let Some(e) = stopped {
             return Err(e);
         }
-        match *delivery.failed.lock().expect("nothing panics under this lock") {
+        match delivery.failure() {
             None => Ok(()),
             Some(code) => Err(OutletError::Unavailable { why: code.to_string() }),
         }
@@ -129,23 +130,13 @@ impl Producer {
         &self,
         topic: &str,
         outbox: &Outbox,
-        record: &headwater_schemas::outbox::Outgoing,
+        record: &Outgoing,
         value: Option<&[u8]>,
         delivery: &Arc<Delivery>,
         patient: bool,
     ) -> Result<(), OutletError> {
-        let mut base = BaseRecord::<[u8], [u8], _>::with_opaque_to(topic, delivery.clone()).key(outbox.key(record));
-        if let Some(value) = value {
-            base = base.payload(value);
-        }
-        if !outbox.headers(record).is_empty() {
-            let headers = outbox
-                .headers(record)
-                .iter()
-                .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
-            base = base.headers(headers);
-        }
-        delivery.left.fetch_add(1, Ordering::AcqRel);
+        let mut base = base(topic, outbox, record, value, delivery);
+        delivery.expect();
         loop {
             match self.inner.producer.send(base) {
                 Ok(()) => return Ok(()),
@@ -171,6 +162,48 @@ impl Producer {
             tracing::warn!("producer closed with records unacknowledged: {e}; their causes come again");
         }
     }
+}
+
+/// What the process's producers have in common.
+pub(super) fn config(settings: &Settings, client_id: &str, linger: Duration) -> ClientConfig {
+    let mut config = settings.client(client_id);
+    for (property, value) in [
+        ("enable.idempotence", "true"),
+        ("acks", "all"),
+        ("partitioner", "murmur2_random"),
+        ("compression.codec", "lz4"),
+        ("queue.buffering.max.kbytes", "12288"),
+        ("queue.buffering.max.messages", "100000"),
+        ("message.max.bytes", "8388608"),
+    ] {
+        if !settings.properties.contains_key(property) {
+            config.set(property, value);
+        }
+    }
+    config.set("linger.ms", linger.as_millis().to_string());
+    config
+}
+
+/// A record of an outbox as librdkafka takes it.
+pub(super) fn base<'a>(
+    topic: &'a str,
+    outbox: &'a Outbox,
+    record: &Outgoing,
+    value: Option<&'a [u8]>,
+    delivery: &Arc<Delivery>,
+) -> BaseRecord<'a, [u8], [u8], Arc<Delivery>> {
+    let mut base = BaseRecord::with_opaque_to(topic, delivery.clone()).key(outbox.key(record));
+    if let Some(value) = value {
+        base = base.payload(value);
+    }
+    if !outbox.headers(record).is_empty() {
+        let headers = outbox
+            .headers(record)
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
+        base = base.headers(headers);
+    }
+    base
 }
 
 #[async_trait]

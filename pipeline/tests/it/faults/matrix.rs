@@ -222,10 +222,10 @@ impl Field {
     async fn zombie(&mut self, role: &'static str) {
         self.launch("two", role);
         self.ready("two").await;
-        self.process("one", role).signal("STOP");
+        self.process("one", role).pause();
         // The sessions of the rig's configuration last ten seconds.
         tokio::time::sleep(Duration::from_secs(13)).await;
-        self.process("one", role).signal("CONT");
+        self.process("one", role).resume();
         tokio::time::sleep(Duration::from_secs(1)).await;
         self.stop("two", role).await;
     }

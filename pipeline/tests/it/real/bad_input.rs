@@ -135,6 +135,14 @@ fn wrong_configuration_names_key_file_and_what_was_expected() {
             vec!["providers.nobody", "expected one of"],
         ),
         (good.to_owned() + "[providers.withings]\nclient_id = \"a\"\n", vec!["client_secret"]),
+        (
+            good.to_owned() + "[processing]\nguarantee = \"twice\"\n",
+            vec!["processing.guarantee", "expected one of", "exactly_once"],
+        ),
+        (
+            good.to_owned() + "[processing]\ncommit_interval_ms = 60000\n",
+            vec!["processing.commit_interval_ms", "expected 1 to 5000"],
+        ),
         (good.to_owned() + "[group]\ndrain_ms = 90000\n", vec!["group.drain_ms", "expected less than"]),
     ] {
         let out = run(&bad);

@@ -4,6 +4,7 @@
 mod bad_input;
 mod browser;
 mod clouds;
+mod exactly_once;
 pub mod feed;
 mod fhir;
 mod journey;
