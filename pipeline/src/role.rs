@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::breaker::Breaker;
 use crate::consent::{self, ConsentTable};
 use crate::live;
 use crate::log::kafka::partition;
@@ -292,6 +293,7 @@ fn start_worker(
     watch: Option<Watch>,
     tasks: &mut Supervisor,
 ) {
+    let work = Breaker::around(work, name, &app.config.group.breaker);
     let (app, stop) = (app.clone(), tasks.stop());
     tasks.start(name, async move { worker::run(&app, topics, name, work, watch, stop).await });
 }

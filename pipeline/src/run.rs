@@ -21,6 +21,7 @@ use rand::Rng as _;
 use tracing::Instrument as _;
 
 use crate::log::{Batch, Lease, Log, Proof};
+use crate::telemetry;
 
 /// What a role does with a batch.
 #[async_trait]
@@ -79,6 +80,7 @@ async fn finish(
             Ok(()) => match log.append(batch, outbox).instrument(span).await {
                 Ok(proof) => {
                     lease.waiting(false);
+                    telemetry::buried(name, outbox);
                     if attempt > 0 {
                         tracing::info!(worker = name, topic = batch.topic(), attempt, "resumed");
                     }
@@ -89,7 +91,7 @@ async fn finish(
             Err(unavailable) => unavailable,
         };
         lease.waiting(true);
-        metrics::counter!(crate::telemetry::RETRIES, "worker" => name, "what" => failed.what).increment(1);
+        metrics::counter!(telemetry::RETRIES, "worker" => name, "what" => failed.what).increment(1);
         let pause = failed.retry_after.unwrap_or_else(|| backoff(attempt));
         if attempt == 0 || attempt.is_power_of_two() {
             tracing::warn!(

@@ -22,6 +22,7 @@ use headwater_store::{Store, body};
 use uuid::Uuid;
 
 use crate::consent::ConsentTable;
+use crate::dead::letter;
 use crate::log::{Batch, Record};
 use crate::registry::{Reading, Registry, RegistryError};
 use crate::run::{Unavailable, Work};
@@ -56,36 +57,6 @@ impl Desk {
             }
         }
         Ok(Prepared { desk: self, topic, known })
-    }
-
-    /// The record, verbatim, to the dead letters of this worker.
-    fn bury(&self, record: &Record<'_>, reject: &Reject, problems: usize, out: &mut Outbox) {
-        let at = record.position;
-        let mut headers = vec![
-            ("headwater-origin", format!("{}:{}:{}", at.topic, at.partition, at.offset)),
-            ("headwater-worker", self.worker.to_owned()),
-            ("headwater-code", reject.code.to_owned()),
-            ("headwater-detail", reject.detail.clone()),
-            ("headwater-problems", problems.to_string()),
-        ];
-        if let Some(path) = &reject.path {
-            headers.push(("headwater-path", path.clone()));
-        }
-        if let (Some(line), Some(column)) = (reject.line, reject.column) {
-            headers.push(("headwater-place", format!("line {line}, column {column}")));
-        }
-        metrics::counter!(telemetry::DEAD, "worker" => self.worker, "code" => reject.code).increment(1);
-        tracing::warn!(
-            worker = self.worker,
-            topic = at.topic,
-            partition = at.partition,
-            offset = at.offset,
-            problems,
-            "dead letter: {reject}"
-        );
-        out.put_with(&topics::DEAD, Some(self.worker), record.key, headers, |bytes| {
-            bytes.extend_from_slice(record.value.unwrap_or_default())
-        });
     }
 }
 
@@ -122,7 +93,7 @@ impl Prepared<'_> {
             });
             if let Err(reject) = done {
                 out.truncate(before);
-                self.desk.bury(&record, &reject, 1, out);
+                letter::bury(self.desk.worker, &record, &reject, 1, out);
             }
         }
     }
@@ -226,7 +197,7 @@ impl Work for Process {
             unknown += report.unknown;
             withheld += report.withheld;
             if let Some(first) = report.problems.first() {
-                self.desk.bury(record, first, report.problems.len(), out);
+                letter::bury(self.desk.worker, record, first, report.problems.len(), out);
             }
             Ok(())
         });
@@ -275,7 +246,7 @@ impl Work for Deliver {
         // Bodies of our own layout are borrowed from the batch; only resolved ones are kept beside it.
         let mut bodies: Vec<(usize, Option<Vec<u8>>)> = Vec::with_capacity(batch.len());
         let (mut index, mut withheld) = (0, 0);
-        let own: Vec<Record<'_>> = batch.records().filter(|r| r.value.is_some()).collect();
+        let own: Vec<Record<'_>> = batch.records().collect();
         prepared.each(batch, out, |record, body, _| {
             while own[index].position.offset != record.position.offset {
                 index += 1;
@@ -311,7 +282,7 @@ impl Work for Deliver {
         for ((index, _), verdict) in bodies.iter().zip(&verdicts) {
             if let Verdict::Rejected(reject) = verdict {
                 out.cause(*index);
-                self.desk.bury(&own[*index], reject, 1, out);
+                letter::bury(self.desk.worker, &own[*index], reject, 1, out);
             }
         }
         telemetry::batch(self.desk.worker, batch.len(), incoming.len());
