@@ -111,7 +111,7 @@ async fn finish(
 }
 
 /// 100 ms doubled up to 10 s, with a quarter of jitter.
-fn backoff(attempt: u32) -> Duration {
+pub(crate) fn backoff(attempt: u32) -> Duration {
     let base = Duration::from_millis(100u64 << attempt.min(7)).min(Duration::from_secs(10));
     base.mul_f64(rand::rng().random_range(0.75..1.25))
 }

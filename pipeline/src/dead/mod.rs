@@ -4,3 +4,7 @@
 //! retention.
 
 pub mod letter;
+pub mod read;
+pub mod replay;
+pub mod select;
+pub mod shape;

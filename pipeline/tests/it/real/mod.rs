@@ -2,8 +2,10 @@
 //! processes, and ends only what it started.
 
 mod bad_input;
+mod breaker;
 mod browser;
 mod clouds;
+mod dead;
 mod feed;
 mod fhir;
 mod journey;
