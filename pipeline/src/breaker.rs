@@ -4,7 +4,7 @@
 //! The batch that trips it is not appended. All partitions of the topic wait, as in an outage; after a pause one batch is tried, and if that is
 //! accepted all go on. A record of which a part went on (a page with one bad row) is no failure here: nothing is drained by it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -204,13 +204,23 @@ impl Drop for Trial<'_> {
 struct Recent {
     counted: Span,
     timed: Span,
-    /// The first offset of the batch that was counted last, by partition: a batch that is done again is not counted again.
+    /// The first offset of the batch that was counted last, by partition: a batch that is done again counts once, as it is now.
     last: HashMap<i32, i64>,
 }
 
+/// Batches one after the other, and their sums.
 #[derive(Default)]
 struct Span {
-    batches: std::collections::VecDeque<(Instant, usize, usize)>,
+    batches: VecDeque<Counted>,
+    records: usize,
+    letters: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Counted {
+    at: Instant,
+    /// Partition and first offset.
+    place: (i32, i64),
     records: usize,
     letters: usize,
 }
@@ -218,38 +228,41 @@ struct Span {
 impl Recent {
     /// Counts a batch: letters and records of the span in which there are too many.
     fn add(&mut self, batch: &Batch, letters: usize, now: Instant, settings: &Settings) -> Option<(usize, usize)> {
-        let first = batch.records().next()?.position.offset;
-        if self.last.insert(batch.partition(), first) == Some(first) {
-            return None;
+        let place = (batch.partition(), batch.records().next()?.position.offset);
+        let again = self.last.insert(place.0, place.1) == Some(place.1);
+        for span in [&mut self.counted, &mut self.timed] {
+            if again {
+                span.take_back(place);
+            }
+            span.push(Counted { at: now, place, records: batch.len(), letters });
         }
-        self.counted.push(now, batch.len(), letters);
-        while let Some((_, records, _)) = self.counted.batches.front()
-            && self.counted.records - records >= settings.records
-        {
-            self.counted.pop();
-        }
-        self.timed.push(now, batch.len(), letters);
-        while let Some((at, ..)) = self.timed.batches.front()
-            && now.duration_since(*at) > Duration::from_secs(settings.seconds)
-        {
-            self.timed.pop();
-        }
+        self.counted.trim(|first, records| records - first.records >= settings.records);
+        self.timed.trim(|first, _| now.duration_since(first.at) > Duration::from_secs(settings.seconds));
         let over = |span: &&Span| span.letters >= settings.letters && span.letters as f64 > settings.share * span.records as f64;
         [&self.counted, &self.timed].into_iter().find(over).map(|span| (span.letters, span.records))
     }
 }
 
 impl Span {
-    fn push(&mut self, at: Instant, records: usize, letters: usize) {
-        self.batches.push_back((at, records, letters));
-        self.records += records;
-        self.letters += letters;
+    fn push(&mut self, batch: Counted) {
+        self.records += batch.records;
+        self.letters += batch.letters;
+        self.batches.push_back(batch);
     }
 
-    fn pop(&mut self) {
-        if let Some((_, records, letters)) = self.batches.pop_front() {
-            self.records -= records;
-            self.letters -= letters;
+    /// Forgets the oldest for as long as they are `old`, which is given the sum of records too.
+    fn trim(&mut self, old: impl Fn(&Counted, usize) -> bool) {
+        while let Some(first) = self.batches.front().copied().filter(|first| old(first, self.records)) {
+            self.batches.pop_front();
+            self.records -= first.records;
+            self.letters -= first.letters;
+        }
+    }
+
+    fn take_back(&mut self, place: (i32, i64)) {
+        if let Some(batch) = self.batches.iter().rposition(|batch| batch.place == place).and_then(|at| self.batches.remove(at)) {
+            self.records -= batch.records;
+            self.letters -= batch.letters;
         }
     }
 }

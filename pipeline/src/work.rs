@@ -80,8 +80,14 @@ impl Prepared<'_> {
         }
     }
 
-    /// Gives each record's body, in our layout, to `take`; buries what cannot be given. Tombstones are passed over: nothing here makes any.
-    fn each(&self, batch: &Batch, out: &mut Outbox, mut take: impl FnMut(&Record<'_>, &[u8], &mut Outbox) -> Result<(), Reject>) {
+    /// Gives each record, with its place in the batch, and its body, in our layout, to `take`; buries what cannot be given. Tombstones are passed
+    /// over: nothing here makes any.
+    fn each(
+        &self,
+        batch: &Batch,
+        out: &mut Outbox,
+        mut take: impl FnMut((usize, &Record<'_>), &[u8], &mut Outbox) -> Result<(), Reject>,
+    ) {
         let mut resolved = Vec::new();
         for (index, record) in batch.records().enumerate() {
             let Some(value) = record.value else { continue };
@@ -89,7 +95,7 @@ impl Prepared<'_> {
             let before = out.len();
             let done = wire::split(value).and_then(|(id, body)| {
                 let (_, reading) = self.known.iter().find(|(k, _)| *k == id).expect("the batch was prepared");
-                take(&record, reading.body(body, &mut resolved)?, out)
+                take((index, &record), reading.body(body, &mut resolved)?, out)
             });
             if let Err(reject) = done {
                 out.truncate(before);
@@ -192,7 +198,7 @@ impl Work for Process {
         let prepared = self.desk.prepare(batch).await?;
         let keys = self.keys(batch, &prepared).await?;
         let (mut unknown, mut withheld) = (0, 0);
-        prepared.each(batch, out, |record, body, out| {
+        prepared.each(batch, out, |(_, record), body, out| {
             let report = self.one(prepared.topic, (record, body), &keys, out)?;
             unknown += report.unknown;
             withheld += report.withheld;
@@ -245,12 +251,9 @@ impl Work for Deliver {
         let prepared = self.desk.prepare(batch).await?;
         // Bodies of our own layout are borrowed from the batch; only resolved ones are kept beside it.
         let mut bodies: Vec<(usize, Option<Vec<u8>>)> = Vec::with_capacity(batch.len());
-        let (mut index, mut withheld) = (0, 0);
+        let mut withheld = 0;
         let own: Vec<Record<'_>> = batch.records().collect();
-        prepared.each(batch, out, |record, body, _| {
-            while own[index].position.offset != record.position.offset {
-                index += 1;
-            }
+        prepared.each(batch, out, |(index, record), body, _| {
             if !self.may_go(prepared.topic, record, body) {
                 withheld += 1;
                 return Ok(());

@@ -63,14 +63,12 @@ impl Replay<'_> {
         let (mut wanted, left): (Vec<&Letter>, Vec<&Letter>) = open.partition(|letter| takes(letter));
         wanted.sort_by_key(|letter| letter.position);
         let mut summary = Summary { left: left.len(), ..Summary::default() };
-        // A record that was buried twice is done once.
-        let mut seen = HashSet::new();
         for one_partition in wanted.chunk_by(|a, b| a.position.0 == b.position.0) {
             let mut rest = one_partition;
             while !rest.is_empty() {
                 let (now, later) = rest.split_at(part(rest));
                 let values = tokio::task::block_in_place(|| self.values(now))?;
-                for batch in batches(now, values, &mut seen) {
+                for batch in batches(now, values) {
                     summary.again += self.do_again(&batch).await?;
                 }
                 self.settle(now).await?;
@@ -157,13 +155,10 @@ fn part(letters: &[&Letter]) -> usize {
 }
 
 /// One batch for each partition that the letters came from, each in the order of the letters.
-fn batches(letters: &[&Letter], mut values: HashMap<At, Vec<u8>>, seen: &mut HashSet<String>) -> Vec<Batch> {
+fn batches(letters: &[&Letter], mut values: HashMap<At, Vec<u8>>) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
     for letter in letters {
         let (Some(origin), Some(value)) = (letter.origin(), values.remove(&letter.position)) else { continue };
-        if !seen.insert(letter.origin.clone()) {
-            continue;
-        }
         let same = |batch: &Batch| batch.topic() == origin.topic && batch.partition() == origin.partition;
         let index = batches.iter().position(same).unwrap_or_else(|| {
             batches.push(Batch::new(origin.topic.into(), origin.partition));

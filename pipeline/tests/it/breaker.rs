@@ -107,6 +107,19 @@ async fn a_batch_that_is_done_again_because_kafka_is_away_is_counted_once() {
     run(&log, &mut log.lease(40), &*around(&work), "picky").await;
     assert_eq!((letters(&log), log.committed()), (30, 40));
     assert_eq!(work.runs.load(Ordering::SeqCst), 51, "each time because of the append");
+
+    // Counted as it is now: a worker that breaks meanwhile does not slip through.
+    let (log, work) = (MemoryLog::default(), Arc::new(Picky::default()));
+    fill(&log, 500, |_| "good");
+    log.faults(&[Fault::Refused; 10]);
+    let (behind, mut lease) = (around(&work), log.lease(500));
+    let breaks = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        work.broken.store(true, Ordering::SeqCst);
+    };
+    let all = async { tokio::join!(run(&log, &mut lease, &*behind, "picky"), breaks) };
+    tokio::time::timeout(PAUSE * 10, all).await.expect_err("it waits for somebody");
+    assert_eq!((log.appended().len(), log.committed()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

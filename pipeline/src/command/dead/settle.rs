@@ -24,7 +24,7 @@ use crate::supervise::Supervisor;
 
 /// How long store and Kafka may take to answer at the start.
 const PATIENCE: Duration = Duration::from_secs(60);
-const ACTOR: &str = "service:command-line";
+const ACTOR: &str = "command-line";
 const MARKERS: usize = 1000;
 
 /// Do letters again by the worker that refused them, in their order. What fails again is buried anew, with its new reason

@@ -136,6 +136,7 @@ fn wrong_configuration_names_key_file_and_what_was_expected() {
         ),
         (good.to_owned() + "[providers.withings]\nclient_id = \"a\"\n", vec!["client_secret"]),
         (good.to_owned() + "[group]\ndrain_ms = 90000\n", vec!["group.drain_ms", "expected less than"]),
+        (good.to_owned() + "[group.breaker]\nshare = 50\n", vec!["group.breaker.share", "less than 1"]),
     ] {
         let out = run(&bad);
         let text = String::from_utf8_lossy(&out.stderr).into_owned();
