@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use headwater_schemas::reject::code;
 use headwater_schemas::{Outbox, Position, Reject, topics};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use serde::Serialize;
@@ -24,6 +25,9 @@ pub mod header {
     /// `partition:offset` of the letter that a marker settles.
     pub const LETTER: &str = "headwater-letter";
 }
+
+/// Codes of records that could not be decoded.
+const UNREADABLE: &[&str] = &[code::BAD_MAGIC, code::UNKNOWN_SCHEMA, code::BAD_AVRO, code::UNRESOLVABLE_SCHEMA];
 
 /// Puts the record, verbatim, to the dead letters of this worker.
 pub fn bury(worker: &'static str, record: &Record<'_>, reject: &Reject, problems: usize, out: &mut Outbox) {
@@ -102,11 +106,12 @@ pub enum Read {
     Marker(At, String),
 }
 
-/// Reads a record of the dead letters of `worker`. Provider and stream are found by whoever knows the record's topic.
+/// Reads a record of the dead letters of `worker`. Whose it is, `whose` finds by the origin's topic, and in the record where that could be read
+/// when it was buried: a letter keeps its fingerprint when a lost schema is back.
 pub fn read(
     worker: &'static str,
     message: &BorrowedMessage<'_>,
-    whose: impl FnOnce(&str) -> (Option<String>, Option<String>),
+    whose: impl FnOnce(&str, Option<&[u8]>) -> (Option<String>, Option<String>),
 ) -> Read {
     let of = |name: &str| {
         let value = message.headers().and_then(|headers| headers.iter().find(|h| h.key == name)).and_then(|h| h.value);
@@ -116,7 +121,9 @@ pub fn read(
         return Read::Marker(at, how);
     }
     let origin = of(header::ORIGIN).unwrap_or_default();
-    let (provider, stream) = whose(origin.split(':').next().unwrap_or_default());
+    let code = of(header::CODE).unwrap_or_default();
+    let readable = message.payload().filter(|_| !UNREADABLE.contains(&code.as_str()));
+    let (provider, stream) = whose(origin.split(':').next().unwrap_or_default(), readable);
     let mut letter = Letter {
         worker,
         position: At(message.partition(), message.offset()),
@@ -125,7 +132,7 @@ pub fn read(
         provider,
         stream,
         origin,
-        code: of(header::CODE).unwrap_or_default(),
+        code,
         detail: of(header::DETAIL).unwrap_or_default(),
         path: of(header::PATH),
         place: of(header::PLACE),

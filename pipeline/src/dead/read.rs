@@ -31,7 +31,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub fn letters(app: &App, worker: &'static str) -> anyhow::Result<Vec<Letter>> {
     let (mut bodies, mut letters, mut settled) = (Bodies::new(app), Vec::new(), HashMap::new());
     each(app, worker, None, |message| {
-        match letter::read(worker, message, |topic| bodies.whose(topic, message.payload().unwrap_or_default())) {
+        match letter::read(worker, message, |topic, value| bodies.whose(topic, value)) {
             Read::Letter(letter) => letters.push(*letter),
             Read::Marker(at, how) => {
                 settled.insert(at, how);
@@ -119,10 +119,10 @@ impl<'a> Bodies<'a> {
     }
 
     /// Provider and stream of a record of this topic.
-    fn whose(&mut self, topic: &str, value: &[u8]) -> (Option<String>, Option<String>) {
+    fn whose(&mut self, topic: &str, value: Option<&[u8]>) -> (Option<String>, Option<String>) {
         let named = entry(&self.app.config.namespace, topic).and_then(|(_, member)| member);
         let mut scratch = Vec::new();
-        let read = self.body(topic, value, &mut scratch).and_then(|(topic, body)| said(topic, body));
+        let read = value.and_then(|value| self.body(topic, value, &mut scratch)).and_then(|(topic, body)| said(topic, body));
         match (named, read) {
             (Some(named), read) => (Some(named), read.and_then(|(_, stream)| stream)),
             (None, Some((provider, stream))) => (Some(provider), stream),

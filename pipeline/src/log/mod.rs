@@ -68,7 +68,7 @@ impl Batch {
         self.records.is_empty()
     }
 
-    pub(crate) fn size(&self) -> usize {
+    fn size(&self) -> usize {
         self.bytes.len()
     }
 

@@ -16,7 +16,7 @@ use headwater_schemas::audit::Audit;
 use headwater_schemas::observation::Observation;
 use headwater_schemas::raw::Raw;
 use headwater_schemas::topics::{self, Subject as _};
-use headwater_schemas::{Outbox, ids, wire};
+use headwater_schemas::{Outbox, Topic, ids, wire};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
@@ -53,12 +53,20 @@ fn group(rig: &Rig, code: &str) -> Option<(u64, String)> {
         .map(|group| (group["count"].as_u64().expect("a number"), group["fingerprint"].as_str().expect("text").to_owned()))
 }
 
+/// Bytes that no part of ours wrote.
+fn send(rig: &Rig, topic: &str, key: &str, value: &[u8]) {
+    let producer: ThreadedProducer<DefaultProducerContext> =
+        ClientConfig::new().set("bootstrap.servers", &rig.parts.kafka).create().expect("a producer");
+    producer.send(BaseRecord::to(topic).key(key).payload(value)).map_err(|(e, _)| e).expect("taken");
+    producer.flush(Duration::from_secs(10)).expect("delivered");
+}
+
 /// The registry is mended: what it answered is in the cache file, as if it had been asked.
-fn know(rig: &Rig, id: u32) {
+fn know(rig: &Rig, id: u32, topic: &Topic) {
     let file = rig.folder.path().join("schema-ids.json");
     let read = std::fs::read(&file).unwrap_or_else(|_| br#"{"schemas":{},"writers":{}}"#.to_vec());
     let mut cache: Value = serde_json::from_slice(&read).expect("JSON");
-    cache["schemas"][id.to_string()] = topics::RAW.schema.expect("a schema").into();
+    cache["schemas"][id.to_string()] = topic.schema.expect("a schema").into();
     std::fs::write(&file, cache.to_string()).expect("written");
 }
 
@@ -82,12 +90,9 @@ async fn buried(rig: &Rig) {
     };
     out.put(&topics::RAW, Some("withings"), connection.to_string().as_bytes(), |bytes| raw.encode(bytes));
     producer.append(&out).await.expect("taken");
-    let foreign: ThreadedProducer<DefaultProducerContext> =
-        ClientConfig::new().set("bootstrap.servers", &rig.parts.kafka).create().expect("a producer");
     let topic = topics::RAW.name(&rig.namespace, Some(feed::PROVIDER));
     let value = br#"{"user":"Ann Example","pulse":[61,62]}"#.as_slice();
-    foreign.send(BaseRecord::to(&topic).key("k").payload(value)).map_err(|(e, _)| e).expect("taken");
-    foreign.flush(Duration::from_secs(10)).expect("delivered");
+    send(rig, &topic, "k", value);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,14 +191,11 @@ async fn what_was_mended_is_done_again_in_order_and_what_was_not_gets_its_new_re
     let parts = parts_or_skip!();
     let rig = Rig::with(parts, false, NO_BREAKER).await;
     feed::put_as(&rig.parts.kafka, &rig.namespace, UNKNOWN, (0, 300));
-    let foreign: ThreadedProducer<DefaultProducerContext> =
-        ClientConfig::new().set("bootstrap.servers", &rig.parts.kafka).create().expect("a producer");
     let mut nonsense = Vec::new();
     wire::frame(UNKNOWN, &mut nonsense);
     nonsense.extend_from_slice(b"no avro of ours");
     let topic = topics::RAW.name(&rig.namespace, Some(feed::PROVIDER));
-    foreign.send(BaseRecord::to(&topic).key("k").payload(&nonsense)).map_err(|(e, _)| e).expect("taken");
-    foreign.flush(Duration::from_secs(10)).expect("delivered");
+    send(&rig, &topic, "k", &nonsense);
     let normalize = rig.start(&["process", "normalize"]).await;
     let (_, fingerprint) =
         until("all letters", async || group(&rig, "unknown_schema_id").filter(|(count, _)| *count == 301)).await;
@@ -205,7 +207,7 @@ async fn what_was_mended_is_done_again_in_order_and_what_was_not_gets_its_new_re
     assert!(dead(&rig, &["replay", &fingerprint]).contains("301 letters done again, 301 of them refused again"));
     assert_eq!(group(&rig, "unknown_schema_id"), Some((301, fingerprint.clone())));
 
-    know(&rig, UNKNOWN);
+    know(&rig, UNKNOWN, &topics::RAW);
     assert!(dead(&rig, &["replay", &fingerprint]).contains("301 letters done again, 1 of them refused again"));
     assert_eq!(group(&rig, "unknown_schema_id"), None);
     assert_eq!(group(&rig, "bad_avro").map(|(count, _)| count), Some(1));
@@ -230,7 +232,7 @@ async fn a_replay_that_is_killed_in_the_middle_goes_on_where_it_was() {
     let normalize = rig.start(&["process", "normalize"]).await;
     until("all letters", async || group(&rig, "unknown_schema_id").filter(|(count, _)| *count == LETTERS)).await;
     assert!(normalize.stop().success());
-    know(&rig, UNKNOWN);
+    know(&rig, UNKNOWN, &topics::RAW);
     let all = ["dead", "replay", "--code", "unknown_schema_id"];
     let look: BaseConsumer =
         ClientConfig::new().set("bootstrap.servers", &rig.parts.kafka).set("group.id", "look").create().expect("a consumer");
@@ -249,10 +251,40 @@ async fn a_replay_that_is_killed_in_the_middle_goes_on_where_it_was() {
         println!("life {life}: {left} of {LETTERS} letters are left");
         assert!(left > 0, "killed before its end, or this test shows nothing");
     }
-    text(&rig.command(&all));
+    let started = std::time::Instant::now();
+    println!("{} in {:.1} s", text(&rig.command(&all)).trim(), started.elapsed().as_secs_f64());
     assert_eq!(lines(&rig, &[]), Vec::<Value>::new());
     let _scylla = rig.start(&["sink", "scylla"]).await;
     feed::complete(&rig, LETTERS, Duration::from_secs(120)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_sink_refused_is_written_by_the_sink() {
+    let parts = parts_or_skip!();
+    let rig = Rig::new(parts, false).await;
+    let producer = rig.app.producer("feed").expect("a producer");
+    feed::put(&producer, 0, 1).await;
+    let normalize = rig.start(&["process", "normalize"]).await;
+    let topic = topics::OBSERVATION.name(&rig.namespace, None);
+    let made = until("an observation", async || rig.values(&topic).pop()).await;
+    assert!(normalize.stop().success());
+    // The same of somebody else, under a schema that is lost.
+    let made = Observation::decode(wire::split(&made).expect("a frame").1).expect("an observation");
+    let other = Observation { subject_id: "person-9", id: uuid::Uuid::new_v4(), ..made };
+    let mut value = Vec::new();
+    wire::frame(UNKNOWN, &mut value);
+    other.encode(&mut value);
+    send(&rig, &topic, "person-9", &value);
+    let scylla = rig.start(&["sink", "scylla"]).await;
+    let (_, fingerprint) = until("the letter", async || group(&rig, "unknown_schema_id")).await;
+    assert!(scylla.stop().success());
+    know(&rig, UNKNOWN, &topics::OBSERVATION);
+    assert_eq!(group(&rig, "unknown_schema_id"), Some((1, fingerprint.clone())), "it keeps its name when it can be read");
+    let (from, to) = feed::span(1);
+    assert!(rig.rows("person-9", "body-weight", from, to).await.is_empty());
+    assert!(dead(&rig, &["replay", &fingerprint]).contains("scylla: 1 letters done again, 0 of them refused again"));
+    assert_eq!(rig.rows("person-9", "body-weight", from, to).await.len(), 1);
+    assert_eq!(lines(&rig, &[]), Vec::<Value>::new());
 }
 
 /// Away for so many tries, then well.
