@@ -9,7 +9,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::{log, registry, telemetry};
+use crate::{breaker, log, registry, telemetry};
 
 /// Everything that can be configured. Unknown keys are errors.
 #[derive(Debug, Deserialize)]
@@ -144,6 +144,8 @@ pub struct GroupSettings {
     pub fetch_wait_ms: u64,
     /// How long records wait for company between topics.
     pub linger_ms: u64,
+    /// When a worker stops rather than bury what it gets.
+    pub breaker: breaker::Settings,
 }
 
 impl Default for GroupSettings {
@@ -155,6 +157,7 @@ impl Default for GroupSettings {
             stall_ms: 120_000,
             fetch_wait_ms: 100,
             linger_ms: 25,
+            breaker: breaker::Settings::default(),
         }
     }
 }
@@ -279,6 +282,7 @@ impl Config {
             !self.group.static_membership || self.instance.is_some(),
             "group.static_membership: expected `instance` to be set as well"
         );
+        self.group.breaker.check()?;
         anyhow::ensure!(
             self.store.scylla.is_some() != self.store.sqlite.is_some(),
             "store: expected exactly one of [store.scylla] and [store.sqlite]"

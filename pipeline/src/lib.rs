@@ -4,9 +4,11 @@
 //! subcommand. This crate knows Kafka and wires all others together; it decides nothing about what data means.
 
 pub mod app;
+pub mod breaker;
 pub mod command;
 pub mod config;
 pub mod consent;
+pub mod dead;
 #[cfg(feature = "embedded")]
 pub mod dev;
 pub mod live;

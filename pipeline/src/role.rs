@@ -12,7 +12,7 @@ use headwater_api::health::Feed;
 use headwater_api::mail::Mailer;
 use headwater_ingest::Outlet;
 use headwater_processors::Processor;
-use headwater_schemas::topics;
+use headwater_schemas::{Topic, topics};
 use headwater_sinks::Sink;
 use headwater_sinks::eventhubs::EventHubsSink;
 use headwater_sinks::fhir::FhirSink;
@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::config::Guarantee;
+use crate::breaker::Breaker;
 use crate::consent::{self, ConsentTable};
 use crate::live;
 use crate::log::kafka::partition;
@@ -198,8 +199,8 @@ pub async fn fetch(app: &Arc<App>, store: Arc<dyn Store>, tasks: &mut Supervisor
     let producer = app.producer_with("fetch", DOOR_LINGER)?;
     let ingest = app.ingest(store, Arc::new(producer))?;
     let held = Arc::new(Mutex::new(HashSet::new()));
-    for (name, topic) in FETCH_WORKERS.iter().zip([&topics::HINT_LIVE, &topics::HINT_HISTORY, &topics::HINT_LATER]) {
-        let work = Arc::new(Fetch { desk: worker::desk(app, name, &[(topic, None)]), fetcher: ingest.fetcher() });
+    for (name, topic) in fetch_workers() {
+        let (topics, work) = fetching(app, name, topic, &ingest);
         let watch = (topic == &topics::HINT_LIVE).then(|| {
             let held = held.clone();
             let watch: Watch = Arc::new(move |_: &str, partition: i32, taken: bool| {
@@ -212,7 +213,7 @@ pub async fn fetch(app: &Arc<App>, store: Arc<dyn Store>, tasks: &mut Supervisor
             });
             watch
         });
-        start_worker(app, name, vec![topic.name(&app.config.namespace, None)], work, watch, outside(app, name), tasks);
+        start_worker(app, name, topics, work, (watch, outside(app, name)), tasks);
     }
     let partitions = app.config.topics.partitions.unwrap_or(topics::HINT_LIVE.partitions);
     let owns = move |id: Uuid| {
@@ -271,26 +272,59 @@ pub fn process(
     consents: Arc<ConsentTable>,
     tasks: &mut Supervisor,
 ) {
-    let inputs = processor.inputs();
-    let desk = worker::desk(app, processor.name(), &inputs);
-    let names = inputs.iter().map(|(topic, member)| topic.name(&app.config.namespace, *member)).collect();
-    start_worker(
-        app,
-        processor.name(),
-        names,
-        Arc::new(Process { desk, processor, consents, store }),
-        None,
-        app.config.processing.guarantee,
-        tasks,
-    );
+    let (topics, work) = processing(app, processor, store, consents);
+    start_worker(app, processor.name(), topics, work, (None, app.config.processing.guarantee), tasks);
 }
 
 /// A sink's worker.
 pub fn deliver(app: &Arc<App>, sink: Arc<dyn Sink>, consents: Arc<ConsentTable>, tasks: &mut Supervisor) {
-    let (name, inputs) = (sink.name(), sink.inputs());
-    let desk = worker::desk(app, name, &inputs.iter().map(|topic| (*topic, None)).collect::<Vec<_>>());
+    let name = sink.name();
+    let (topics, work) = delivering(app, sink, consents);
+    start_worker(app, name, topics, work, (None, outside(app, name)), tasks);
+}
+
+/// The topics that a worker takes, and what it does with them.
+pub type Working = (Vec<String>, Arc<dyn Work>);
+
+/// The work of any worker by its name, as its role does it, for what is done beside the loop. `tasks` follow the consents.
+///
+/// # Errors
+/// When there is no such worker or something it is built from is wrong.
+pub async fn work(app: &Arc<App>, name: &str, tasks: &mut Supervisor) -> anyhow::Result<Working> {
+    if let Some(processor) = headwater_processors::by_name(name) {
+        let store = app.store().await?;
+        let consents = consent::follow(app, Some(store.clone()), tasks).await?;
+        return Ok(processing(app, processor, store, consents));
+    }
+    if let Some((name, topic)) = fetch_workers().find(|(worker, _)| *worker == name) {
+        let ingest = app.ingest(app.store().await?, Arc::new(app.producer_with("fetch", DOOR_LINGER)?))?;
+        return Ok(fetching(app, name, topic, &ingest));
+    }
+    let sink = sink(app, name).await?;
+    Ok(delivering(app, sink, consent::follow(app, None, tasks).await?))
+}
+
+fn processing(app: &App, processor: &'static dyn Processor, store: Arc<dyn Store>, consents: Arc<ConsentTable>) -> Working {
+    let inputs = processor.inputs();
+    let desk = worker::desk(app, processor.name(), &inputs);
+    let names = inputs.iter().map(|(topic, member)| topic.name(&app.config.namespace, *member)).collect();
+    (names, Arc::new(Process { desk, processor, consents, store }))
+}
+
+fn delivering(app: &App, sink: Arc<dyn Sink>, consents: Arc<ConsentTable>) -> Working {
+    let inputs = sink.inputs();
+    let desk = worker::desk(app, sink.name(), &inputs.iter().map(|topic| (*topic, None)).collect::<Vec<_>>());
     let names = inputs.iter().map(|topic| topic.name(&app.config.namespace, None)).collect();
-    start_worker(app, name, names, Arc::new(Deliver { desk, sink, consents }), None, outside(app, name), tasks);
+    (names, Arc::new(Deliver { desk, sink, consents }))
+}
+
+fn fetching(app: &App, name: &'static str, topic: &'static Topic, ingest: &headwater_ingest::Ingest) -> Working {
+    let work = Fetch { desk: worker::desk(app, name, &[(topic, None)]), fetcher: ingest.fetcher() };
+    (vec![topic.name(&app.config.namespace, None)], Arc::new(work))
+}
+
+fn fetch_workers() -> impl Iterator<Item = (&'static str, &'static Topic)> {
+    FETCH_WORKERS.iter().copied().zip([&topics::HINT_LIVE, &topics::HINT_HISTORY, &topics::HINT_LATER])
 }
 
 /// The guarantee of a worker that writes outside Kafka. No transaction reaches there, and nobody shall think so.
@@ -309,10 +343,10 @@ fn start_worker(
     name: &'static str,
     topics: Vec<String>,
     work: Arc<dyn Work>,
-    watch: Option<Watch>,
-    guarantee: Guarantee,
+    (watch, guarantee): (Option<Watch>, Guarantee),
     tasks: &mut Supervisor,
 ) {
+    let work = Breaker::around(work, name, &app.config.group.breaker);
     let (app, stop) = (app.clone(), tasks.stop());
     tasks.start(name, async move { worker::run(&app, topics, name, work, watch, guarantee, stop).await });
 }

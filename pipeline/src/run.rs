@@ -25,6 +25,7 @@ use rand::Rng as _;
 use tracing::Instrument as _;
 
 use crate::log::{Batch, Lease, Log, Proof};
+use crate::telemetry;
 
 /// What a role does with a batch.
 #[async_trait]
@@ -83,6 +84,7 @@ async fn finish(
             Ok(()) => match log.append(batch, outbox).instrument(span).await {
                 Ok(proof) => {
                     lease.waiting(false);
+                    telemetry::buried(name, outbox);
                     if attempt > 0 {
                         tracing::info!(worker = name, topic = batch.topic(), attempt, "resumed");
                     }
@@ -96,7 +98,7 @@ async fn finish(
             return None;
         }
         lease.waiting(true);
-        metrics::counter!(crate::telemetry::RETRIES, "worker" => name, "what" => failed.what).increment(1);
+        metrics::counter!(telemetry::RETRIES, "worker" => name, "what" => failed.what).increment(1);
         let pause = failed.retry_after.unwrap_or_else(|| backoff(attempt));
         if attempt == 0 || attempt.is_power_of_two() {
             tracing::warn!(
@@ -116,7 +118,7 @@ async fn finish(
 }
 
 /// 100 ms doubled up to 10 s, with a quarter of jitter.
-fn backoff(attempt: u32) -> Duration {
+pub(crate) fn backoff(attempt: u32) -> Duration {
     let base = Duration::from_millis(100u64 << attempt.min(7)).min(Duration::from_secs(10));
     base.mul_f64(rand::rng().random_range(0.75..1.25))
 }

@@ -2,6 +2,7 @@
 //! is ever a label, a log field or a span attribute.
 
 use anyhow::Context as _;
+use headwater_schemas::{Outbox, topics};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
@@ -11,11 +12,15 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::dead::letter::header;
+
 /// Records taken by a worker.
 pub const RECORDS_IN: &str = "headwater_records_in_total";
 /// Records a worker made or wrote.
 pub const RECORDS_OUT: &str = "headwater_records_out_total";
 pub const DEAD: &str = "headwater_dead_letters_total";
+/// 1 where a worker takes nothing more of a topic because most of it became dead letters.
+pub const BREAKER: &str = "headwater_breaker_open";
 /// Whole batches done again because something outside did not answer.
 pub const RETRIES: &str = "headwater_batch_retries_total";
 pub const REBALANCES: &str = "headwater_rebalances_total";
@@ -101,13 +106,32 @@ pub fn transaction(outcome: &'static str) {
     metrics::counter!(TRANSACTIONS, "outcome" => outcome).increment(1);
 }
 
-/// How old the newest polled record is. `at` is its timestamp in milliseconds.
+/// Dead letters among what was appended: told when they are there, and not for what is done again.
+pub fn buried(worker: &'static str, appended: &Outbox) {
+    for record in appended.records().iter().filter(|record| record.topic == &topics::DEAD) {
+        let of =
+            |name: &str| appended.headers(record).iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value.as_str());
+        metrics::counter!(DEAD, "worker" => worker, "code" => of(header::CODE).to_owned()).increment(1);
+        tracing::warn!(
+            worker,
+            origin = of(header::ORIGIN),
+            problems = of(header::PROBLEMS),
+            path = of(header::PATH),
+            place = of(header::PLACE),
+            "dead letter: {}: {}",
+            of(header::CODE),
+            of(header::DETAIL)
+        );
+    }
+}
+
 pub fn withheld(worker: &'static str, records: usize) {
     if records > 0 {
         metrics::counter!(WITHHELD, "worker" => worker).increment(records as u64);
     }
 }
 
+/// How old the newest polled record is. `at` is its timestamp in milliseconds.
 pub fn age(group: &str, at: i64) {
     let now = jiff::Timestamp::now().as_millisecond();
     metrics::gauge!(AGE, "group" => group.to_owned()).set((now - at).max(0) as f64 / 1000.0);

@@ -22,6 +22,7 @@ use headwater_store::{Store, body};
 use uuid::Uuid;
 
 use crate::consent::ConsentTable;
+use crate::dead::letter;
 use crate::log::{Batch, Record};
 use crate::registry::{Reading, Registry, RegistryError};
 use crate::run::{Unavailable, Work};
@@ -57,36 +58,6 @@ impl Desk {
         }
         Ok(Prepared { desk: self, topic, known })
     }
-
-    /// The record, verbatim, to the dead letters of this worker.
-    fn bury(&self, record: &Record<'_>, reject: &Reject, problems: usize, out: &mut Outbox) {
-        let at = record.position;
-        let mut headers = vec![
-            ("headwater-origin", format!("{}:{}:{}", at.topic, at.partition, at.offset)),
-            ("headwater-worker", self.worker.to_owned()),
-            ("headwater-code", reject.code.to_owned()),
-            ("headwater-detail", reject.detail.clone()),
-            ("headwater-problems", problems.to_string()),
-        ];
-        if let Some(path) = &reject.path {
-            headers.push(("headwater-path", path.clone()));
-        }
-        if let (Some(line), Some(column)) = (reject.line, reject.column) {
-            headers.push(("headwater-place", format!("line {line}, column {column}")));
-        }
-        metrics::counter!(telemetry::DEAD, "worker" => self.worker, "code" => reject.code).increment(1);
-        tracing::warn!(
-            worker = self.worker,
-            topic = at.topic,
-            partition = at.partition,
-            offset = at.offset,
-            problems,
-            "dead letter: {reject}"
-        );
-        out.put_with(&topics::DEAD, Some(self.worker), record.key, headers, |bytes| {
-            bytes.extend_from_slice(record.value.unwrap_or_default())
-        });
-    }
 }
 
 /// A batch's schema ids, all known.
@@ -109,8 +80,14 @@ impl Prepared<'_> {
         }
     }
 
-    /// Gives each record's body, in our layout, to `take`; buries what cannot be given. Tombstones are passed over: nothing here makes any.
-    fn each(&self, batch: &Batch, out: &mut Outbox, mut take: impl FnMut(&Record<'_>, &[u8], &mut Outbox) -> Result<(), Reject>) {
+    /// Gives each record, with its place in the batch, and its body, in our layout, to `take`; buries what cannot be given. Tombstones are passed
+    /// over: nothing here makes any.
+    fn each(
+        &self,
+        batch: &Batch,
+        out: &mut Outbox,
+        mut take: impl FnMut((usize, &Record<'_>), &[u8], &mut Outbox) -> Result<(), Reject>,
+    ) {
         let mut resolved = Vec::new();
         for (index, record) in batch.records().enumerate() {
             let Some(value) = record.value else { continue };
@@ -118,11 +95,11 @@ impl Prepared<'_> {
             let before = out.len();
             let done = wire::split(value).and_then(|(id, body)| {
                 let (_, reading) = self.known.iter().find(|(k, _)| *k == id).expect("the batch was prepared");
-                take(&record, reading.body(body, &mut resolved)?, out)
+                take((index, &record), reading.body(body, &mut resolved)?, out)
             });
             if let Err(reject) = done {
                 out.truncate(before);
-                self.desk.bury(&record, &reject, 1, out);
+                letter::bury(self.desk.worker, &record, &reject, 1, out);
             }
         }
     }
@@ -221,12 +198,12 @@ impl Work for Process {
         let prepared = self.desk.prepare(batch).await?;
         let keys = self.keys(batch, &prepared).await?;
         let (mut unknown, mut withheld) = (0, 0);
-        prepared.each(batch, out, |record, body, out| {
+        prepared.each(batch, out, |(_, record), body, out| {
             let report = self.one(prepared.topic, (record, body), &keys, out)?;
             unknown += report.unknown;
             withheld += report.withheld;
             if let Some(first) = report.problems.first() {
-                self.desk.bury(record, first, report.problems.len(), out);
+                letter::bury(self.desk.worker, record, first, report.problems.len(), out);
             }
             Ok(())
         });
@@ -274,12 +251,9 @@ impl Work for Deliver {
         let prepared = self.desk.prepare(batch).await?;
         // Bodies of our own layout are borrowed from the batch; only resolved ones are kept beside it.
         let mut bodies: Vec<(usize, Option<Vec<u8>>)> = Vec::with_capacity(batch.len());
-        let (mut index, mut withheld) = (0, 0);
-        let own: Vec<Record<'_>> = batch.records().filter(|r| r.value.is_some()).collect();
-        prepared.each(batch, out, |record, body, _| {
-            while own[index].position.offset != record.position.offset {
-                index += 1;
-            }
+        let mut withheld = 0;
+        let own: Vec<Record<'_>> = batch.records().collect();
+        prepared.each(batch, out, |(index, record), body, _| {
             if !self.may_go(prepared.topic, record, body) {
                 withheld += 1;
                 return Ok(());
@@ -311,7 +285,7 @@ impl Work for Deliver {
         for ((index, _), verdict) in bodies.iter().zip(&verdicts) {
             if let Verdict::Rejected(reject) = verdict {
                 out.cause(*index);
-                self.desk.bury(&own[*index], reject, 1, out);
+                letter::bury(self.desk.worker, &own[*index], reject, 1, out);
             }
         }
         telemetry::batch(self.desk.worker, batch.len(), incoming.len());

@@ -108,7 +108,7 @@ pub static DEAD: Topic = Topic {
     partitions: 3,
     cleanup: Cleanup::Delete { days: Some(90) },
     schema: None,
-    doc: "records a worker can never accept, verbatim, with the reason in the headers",
+    doc: "records a worker can never accept, verbatim, with the reason in the headers; and markers of those that are settled",
 };
 
 pub static ALL: &[&Topic] = &[

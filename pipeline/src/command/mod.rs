@@ -14,6 +14,7 @@ mod topics;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
@@ -80,7 +81,7 @@ enum Command {
     /// Manage the store
     #[command(subcommand)]
     Store(store::StoreCommand),
-    /// Look at dead letters
+    /// Look at dead letters, do them again, or drop them
     #[command(subcommand)]
     Dead(dead::Dead),
     Tail(tail::Tail),
@@ -127,7 +128,7 @@ impl Cli {
                 Command::Schemas(command) => return Ok(truth(command.run(&app).await?, 1)),
                 Command::Import(command) => return command.run(&app).await.map(|()| ExitCode::SUCCESS),
                 Command::Store(command) => return command.run(&app).await.map(|()| ExitCode::SUCCESS),
-                Command::Dead(command) => return tokio::task::block_in_place(|| command.run(&app)).map(|()| ExitCode::SUCCESS),
+                Command::Dead(command) => return command.run(&Arc::new(app)).await.map(|()| ExitCode::SUCCESS),
                 Command::Coverage(command) => return command.run(&app).await.map(|()| ExitCode::SUCCESS),
                 Command::Tail(command) => return tokio::task::block_in_place(|| command.run(&app)).map(|()| ExitCode::SUCCESS),
                 Command::Config => {

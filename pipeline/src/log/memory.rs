@@ -18,6 +18,7 @@ pub struct Appended {
 
 #[derive(Debug, Default)]
 struct State {
+    partition: i32,
     input: Vec<(Vec<u8>, Vec<u8>)>,
     committed: i64,
     appended: Vec<Appended>,
@@ -45,6 +46,11 @@ pub enum Fault {
 pub struct MemoryLog(Arc<Mutex<State>>);
 
 impl MemoryLog {
+    /// Another partition of the same topic.
+    pub fn partition(partition: i32) -> Self {
+        Self(Arc::new(Mutex::new(State { partition, ..State::default() })))
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().expect("no test panics while it holds the log")
     }
@@ -134,7 +140,7 @@ impl Lease for MemoryLease {
             return None;
         }
         let from = usize::try_from(self.next).expect("offsets are not negative");
-        let mut batch = Batch::new("test.input.v1".into(), 0);
+        let mut batch = Batch::new("test.input.v1".into(), state.partition);
         for (offset, (key, value)) in state.input.iter().enumerate().skip(from).take(self.batch) {
             batch.push(i64::try_from(offset).expect("a test has few records"), key, Some(value));
         }

@@ -41,7 +41,7 @@ impl Batch {
         Self { topic, partition, bytes: Vec::new(), records: Vec::new() }
     }
 
-    fn push(&mut self, offset: i64, key: &[u8], value: Option<&[u8]>) {
+    pub(crate) fn push(&mut self, offset: i64, key: &[u8], value: Option<&[u8]>) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key);
         let middle = self.bytes.len();
@@ -54,6 +54,10 @@ impl Batch {
 
     pub fn topic(&self) -> &str {
         &self.topic
+    }
+
+    pub fn partition(&self) -> i32 {
+        self.partition
     }
 
     pub fn len(&self) -> usize {

@@ -71,7 +71,7 @@ async fn records_of_a_newer_schema_are_read_by_instances_that_do_not_know_it_yet
         let from = RECORDS / 3 + step as u64 * 2 * each;
         feed::put(&ours, from, from + each).await;
         let mut out = Outbox::default();
-        (from + each..from + 2 * each).for_each(|n| feed::append(&mut out, &feed::subject(n), &feed::body(n)));
+        (from + each..from + 2 * each).for_each(|n| feed::append(&mut out, &feed::subject(n), feed::page(&[n]).as_bytes()));
         send(&newer, &raw, raw_id, &out);
         let stopped = tokio::task::spawn_blocking(move || process.stop()).await.expect("it ended");
         assert!(stopped.success());

@@ -13,7 +13,7 @@ use super::parts_or_skip;
 use super::rig::{PATH_SECRET, Rig, until};
 
 fn letters(rig: &Rig) -> Vec<serde_json::Value> {
-    let out = rig.command(&["dead", "list", "--json"]);
+    let out = rig.command(&["dead", "list", "--each", "--json"]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8_lossy(&out.stdout).lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }
@@ -88,7 +88,7 @@ async fn foreign_bytes_on_the_topic_are_buried_with_the_reason_and_their_neighbo
     codes.sort_unstable();
     assert_eq!(codes, ["bad_magic", "bad_magic", "unexpected_shape", "unknown_schema_id"], "{found:?}");
     let magic = found.iter().find(|l| l["detail"].as_str().is_some_and(|d| d.contains("0x7b"))).expect("the JSON");
-    let shown = rig.command(&["dead", "show", "normalize", magic["position"].as_str().expect("a position")]);
+    let shown = rig.command(&["dead", "show", "normalize", magic["position"].as_str().expect("a position"), "--envelope"]);
     assert_eq!(shown.stdout, b"{\"json\":true}");
 }
 
@@ -144,6 +144,7 @@ fn wrong_configuration_names_key_file_and_what_was_expected() {
             vec!["processing.commit_interval_ms", "expected 1 to 5000"],
         ),
         (good.to_owned() + "[group]\ndrain_ms = 90000\n", vec!["group.drain_ms", "expected less than"]),
+        (good.to_owned() + "[group.breaker]\nshare = 50\n", vec!["group.breaker.share", "less than 1"]),
     ] {
         let out = run(&bad);
         let text = String::from_utf8_lossy(&out.stderr).into_owned();

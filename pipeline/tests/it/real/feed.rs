@@ -6,7 +6,9 @@ use headwater::log::kafka::Producer;
 use headwater_ingest::Outlet as _;
 use headwater_schemas::raw::Raw;
 use headwater_schemas::topics::{self, Subject as _};
-use headwater_schemas::{Outbox, ids};
+use headwater_schemas::{Outbox, ids, wire};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use uuid::Uuid;
 
 use super::rig::{Rig, until_within};
@@ -29,22 +31,40 @@ pub fn span(records: u64) -> (i64, i64) {
     (expected(0).1 * 1_000_000, (expected(records).1) * 1_000_000)
 }
 
-/// What the cloud answers about record `n`.
-pub fn body(n: u64) -> Vec<u8> {
-    let (grams, at) = expected(n);
-    let time = jiff::Timestamp::from_second(at).expect("a time").to_string();
-    format!(r#"{{"dataPoints":[{{"weight":{{"weightGrams":{grams},"sampleTime":{{"physicalTime":"{time}","utcOffset":"7200s"}}}}}}]}}"#)
-        .into_bytes()
-}
-
 /// Appends records `from..to`.
 pub async fn put(producer: &Producer, from: u64, to: u64) {
     let mut out = Outbox::default();
     for n in from..to {
-        append(&mut out, &subject(n), &body(n));
+        append(&mut out, &subject(n), page(&[n]).as_bytes());
     }
     // Acknowledged, or the test's own premise is wrong.
     producer.append(&out).await.expect("kafka takes it");
+}
+
+/// The provider's page with these records.
+pub fn page(records: &[u64]) -> String {
+    let point = |n: &u64| {
+        let (grams, at) = expected(*n);
+        let time = jiff::Timestamp::from_second(at).expect("a time").to_string();
+        format!(r#"{{"weight":{{"weightGrams":{grams},"sampleTime":{{"physicalTime":"{time}","utcOffset":"7200s"}}}}}}"#)
+    };
+    format!(r#"{{"dataPoints":[{}]}}"#, records.iter().map(point).collect::<Vec<_>>().join(","))
+}
+
+/// Puts records `from..to` as if somebody had written them with the schema of this id.
+pub fn put_as(kafka: &str, namespace: &str, schema_id: u32, (from, to): (u64, u64)) {
+    let producer: ThreadedProducer<DefaultProducerContext> =
+        ClientConfig::new().set("bootstrap.servers", kafka).set("partitioner", "murmur2_random").create().expect("a producer");
+    let topic = topics::RAW.name(namespace, Some(PROVIDER));
+    let mut out = Outbox::default();
+    (from..to).for_each(|n| append(&mut out, &subject(n), page(&[n]).as_bytes()));
+    for record in out.records() {
+        let mut value = Vec::new();
+        wire::frame(schema_id, &mut value);
+        value.extend_from_slice(out.body(record));
+        producer.send(BaseRecord::to(&topic).key(out.key(record)).payload(&value)).map_err(|(e, _)| e).expect("taken");
+    }
+    producer.flush(Duration::from_secs(10)).expect("delivered");
 }
 
 /// Puts one raw record with this body.

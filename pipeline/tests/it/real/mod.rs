@@ -2,8 +2,10 @@
 //! processes, and ends only what it started.
 
 mod bad_input;
+mod breaker;
 mod browser;
 mod clouds;
+mod dead;
 mod exactly_once;
 pub mod feed;
 mod fhir;
