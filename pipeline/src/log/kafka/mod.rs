@@ -6,11 +6,13 @@ mod lease;
 pub mod partition;
 mod poller;
 mod producer;
+mod span;
 
 pub use admin::{Admin, Change, Wanted, catalogue};
 pub use consumer::{Consumer, ConsumerSettings};
 pub use lease::KafkaLease;
 pub use producer::Producer;
+pub use span::{Span, SpanLease};
 
 use rdkafka::ClientConfig;
 use secrecy::{ExposeSecret as _, SecretString};
