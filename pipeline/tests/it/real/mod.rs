@@ -11,6 +11,7 @@ mod kills;
 mod live;
 mod outages;
 mod people;
+mod replay;
 mod rig;
 mod server;
 mod uploads;
