@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
+use rdkafka::ClientContext;
+use rdkafka::consumer::{CommitMode, Consumer as _, ConsumerContext, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -47,9 +48,22 @@ impl Span {
     }
 }
 
+struct Context;
+
+impl ClientContext for Context {
+    fn error(&self, error: KafkaError, reason: &str) {
+        // The end of a partition is what is waited for.
+        if !matches!(error, KafkaError::Global(rdkafka::types::RDKafkaErrorCode::PartitionEOF)) {
+            super::complain(&error, reason);
+        }
+    }
+}
+
+impl ConsumerContext for Context {}
+
 /// The right to a span. Nobody takes it away; it ends at the span's end, or when it is stopped.
 pub struct SpanLease {
-    consumer: StreamConsumer,
+    consumer: StreamConsumer<Context>,
     span: Span,
     batch_records: usize,
     stop: CancellationToken,
@@ -81,7 +95,7 @@ impl SpanLease {
             .set("fetch.wait.max.ms", "100")
             .set("queued.max.messages.kbytes", "4096")
             .set("enable.partition.eof", "true");
-        let consumer: StreamConsumer = config.create()?;
+        let consumer: StreamConsumer<Context> = config.create_with_context(Context)?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&span.topic, span.partition, Offset::Offset(span.next))?;
         consumer.assign(&list)?;
