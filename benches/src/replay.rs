@@ -64,10 +64,9 @@ impl Replay {
         let session = SessionBuilder::new().known_node(&self.node).build().await?;
         let bench = Bench { settings: self, namespace, config, session };
         let measured = bench.measure().await;
-        if !bench.settings.keep {
-            bench.clear().await?;
-        }
-        measured
+        let cleared = if bench.settings.keep { Ok(()) } else { bench.clear().await };
+        // What went wrong first is the reason.
+        measured.and(cleared)
     }
 
     fn config(&self, namespace: &str, folder: &std::path::Path) -> String {
