@@ -1,13 +1,16 @@
 //! What a stage costs, beside the cost of moving the same bytes with no work done: CPU-seconds of the subject's process, from one run on one
 //! broker, rounds interleaved. Start at `normalize.rs`. `connections.rs` measures what many connections cost, `reading.rs` what pages cost
-//! beside a bare read.
+//! beside a bare read, `replay.rs` what going through raw records once more costs.
 
+mod broker;
 mod connections;
 mod copy;
 mod normalize;
 mod payload;
 mod process;
 mod reading;
+mod replay;
+mod rows;
 
 use clap::{Parser, Subcommand};
 
@@ -26,6 +29,8 @@ enum Command {
     Connections(connections::Connections),
     /// Pages of the API beside a bare read of the same rows
     Reading(reading::Reading),
+    /// A whole raw topic gone through once more, twice: what it costs, and that every stored row is the same
+    Replay(replay::Replay),
     /// The bare copy itself: a subject of `normalize`, run by it
     #[command(hide = true)]
     Copy(copy::Copy),
@@ -36,6 +41,7 @@ fn main() -> anyhow::Result<()> {
         Command::Normalize(command) => command.run(),
         Command::Connections(command) => command.run(),
         Command::Reading(command) => command.run(),
+        Command::Replay(command) => command.run(),
         Command::Copy(command) => command.run(),
     }
 }

@@ -8,13 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Args;
 use headwater_schemas::topics;
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::broker::Broker;
 use crate::payload;
 use crate::process::{Cost, Subject};
 
@@ -58,7 +57,7 @@ impl Normalize {
             let done = self.command(&config).args(arguments).output()?;
             anyhow::ensure!(done.status.success(), "headwater {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
         }
-        let (bytes, raw) = (self.fill(&namespace)?, payload::topic(&namespace));
+        let (bytes, raw) = (self.broker().fill(&namespace, self.records)?, payload::topic(&namespace));
         println!(
             "{} raw records of {} bytes on average, {PARTITIONS} partitions, {} rounds",
             self.records,
@@ -88,16 +87,16 @@ impl Normalize {
             copies.push(self.report(
                 round,
                 "copy",
-                copy.until(Duration::from_secs(600), || Ok(self.total(&to)? >= self.records))?,
+                copy.until(Duration::from_secs(600), || Ok(self.broker().total(&to)? >= self.records))?,
             ));
 
             self.rewind(&format!("{namespace}.normalize"), &raw)?;
             let observations = topics::OBSERVATION.name(&namespace, None);
-            let goal = self.total(&observations)? + self.records * 3;
+            let goal = self.broker().total(&observations)? + self.records * 3;
             let normalize = Subject::start(self.command(&config).args(["process", "normalize"]))?;
             // Transactions leave markers among the output: beside them the group's offsets say when all is done, for both in the same way.
             let group = format!("{namespace}.normalize");
-            let done = || if self.exactly_once { self.done(&group, &raw) } else { Ok(self.total(&observations)? >= goal) };
+            let done = || if self.exactly_once { self.broker().through(&group, &raw) } else { Ok(self.broker().total(&observations)? >= goal) };
             normals.push(self.report(round, "normalize", normalize.until(Duration::from_secs(600), done)?));
 
             for ((interval, name), costs) in EXACTLY_ONCE.iter().zip(&mut exact).filter(|_| self.exactly_once) {
@@ -106,7 +105,7 @@ impl Normalize {
                 command.env("HEADWATER_PROCESSING__GUARANTEE", "exactly_once");
                 command.env("HEADWATER_PROCESSING__COMMIT_INTERVAL_MS", interval.to_string());
                 let subject = Subject::start(command.args(["process", "normalize"]))?;
-                costs.push(self.report(round, name, subject.until(Duration::from_secs(600), || self.done(&group, &raw))?));
+                costs.push(self.report(round, name, subject.until(Duration::from_secs(600), || self.broker().through(&group, &raw))?));
             }
         }
         ratios("copy/normalize", &copies, &normals);
@@ -115,18 +114,6 @@ impl Normalize {
             ratios(&format!("{name}/normalize"), costs, &normals);
         }
         Ok(())
-    }
-
-    /// Whether the group stands at the end of the topic.
-    fn done(&self, group: &str, topic: &str) -> anyhow::Result<bool> {
-        let consumer: BaseConsumer = self.client().set("group.id", group).set("enable.auto.commit", "false").create()?;
-        let mut list = TopicPartitionList::new();
-        for partition in 0..PARTITIONS {
-            list.add_partition(topic, partition);
-        }
-        let committed = consumer.committed_offsets(list, TIMEOUT)?;
-        let sum: i64 = committed.elements().iter().filter_map(|at| at.offset().to_raw()).map(|at| at.max(0)).sum();
-        Ok(u64::try_from(sum)? >= self.records)
     }
 
     fn report(&self, round: usize, subject: &str, cost: Cost) -> Cost {
@@ -156,63 +143,26 @@ impl Normalize {
         command
     }
 
-    fn client(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.bootstrap);
-        config
+    fn broker(&self) -> Broker<'_> {
+        Broker { bootstrap: &self.bootstrap, registry: &self.registry, partitions: PARTITIONS }
     }
 
     fn create(&self, topic: &str) -> anyhow::Result<()> {
-        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let admin: AdminClient<DefaultClientContext> = self.broker().client().create()?;
         let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1));
         let made = futures_executor(admin.create_topics([&new], &AdminOptions::new().operation_timeout(Some(TIMEOUT))))?;
         made.into_iter().next().context("no answer")?.map_err(|(name, code)| anyhow::anyhow!("cannot create {name}: {code}"))?;
         // Made is not yet known to the broker that is asked for its ends.
         let until = Instant::now() + TIMEOUT;
-        while let Err(why) = self.total(topic) {
+        while let Err(why) = self.broker().total(topic) {
             anyhow::ensure!(Instant::now() < until, "{topic} was made and is not there: {why}");
         }
         Ok(())
     }
 
-    fn fill(&self, namespace: &str) -> anyhow::Result<u64> {
-        let producer: ThreadedProducer<DefaultProducerContext> =
-            self.client().set("linger.ms", "50").set("compression.codec", "lz4").set("partitioner", "murmur2_random").create()?;
-        let topic = payload::topic(namespace);
-        let schema_id = self.schema_id(&topic)?;
-        let mut bytes = 0;
-        for n in 0..self.records {
-            let (key, value) = payload::record(n, schema_id);
-            bytes += value.len() as u64;
-            let mut record = BaseRecord::to(&topic).key(&key).payload(&value);
-            while let Err((_, back)) = producer.send(record) {
-                record = back;
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        }
-        producer.flush(Duration::from_secs(60))?;
-        Ok(bytes)
-    }
-
-    /// The id the registry gave the raw schema, asked with the tool at hand.
-    fn schema_id(&self, topic: &str) -> anyhow::Result<u32> {
-        let answer =
-            Command::new("curl").args(["-fsS", &format!("{}/subjects/{topic}-value/versions/latest", self.registry)]).output()?;
-        let json: serde_json::Value = serde_json::from_slice(&answer.stdout).context("the registry's answer")?;
-        u32::try_from(json["id"].as_u64().context("no id in the registry's answer")?).context("a schema id of 32 bits")
-    }
-
-    fn total(&self, topic: &str) -> anyhow::Result<u64> {
-        let consumer: BaseConsumer = self.client().create()?;
-        (0..PARTITIONS).try_fold(0, |sum, partition| {
-            let (low, high) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
-            Ok(sum + u64::try_from(high - low)?)
-        })
-    }
-
     /// Puts the group back to the beginning.
     fn rewind(&self, group: &str, topic: &str) -> anyhow::Result<()> {
-        let consumer: BaseConsumer = self.client().set("group.id", group).set("enable.auto.commit", "false").create()?;
+        let consumer: BaseConsumer = self.broker().client().set("group.id", group).set("enable.auto.commit", "false").create()?;
         let mut list = TopicPartitionList::new();
         for partition in 0..PARTITIONS {
             list.add_partition_offset(topic, partition, Offset::Offset(0))?;

@@ -62,6 +62,25 @@ impl Subject {
         Ok(cost)
     }
 
+    /// Waits for its own end, which must be a success, and gives what it has cost.
+    pub fn ended(mut self, timeout: Duration) -> anyhow::Result<Cost> {
+        let mut last = self.cost()?;
+        // Once it has ended and nobody has waited for it, the kernel still has its times, and no memory.
+        loop {
+            let cost = self.cost()?;
+            let ended = cost.peak_mib == 0.0;
+            last = Cost { peak_mib: last.peak_mib.max(cost.peak_mib), ..cost };
+            if ended {
+                break;
+            }
+            anyhow::ensure!(self.started.elapsed() < timeout, "the subject did not end within {timeout:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let status = self.child.wait()?;
+        anyhow::ensure!(status.success(), "the subject ended with {status}");
+        Ok(last)
+    }
+
     fn stop(&mut self) {
         // SIGTERM through the shell's kill: the standard library only knows SIGKILL, and a drained stop is part of the subject.
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();

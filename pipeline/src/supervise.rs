@@ -66,7 +66,7 @@ fn finished(ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinE
 }
 
 /// SIGTERM or SIGINT, whichever comes first.
-async fn signal() -> anyhow::Result<&'static str> {
+pub(crate) async fn signal() -> anyhow::Result<&'static str> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {

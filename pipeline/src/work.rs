@@ -192,9 +192,12 @@ impl Process {
     }
 }
 
-#[async_trait]
-impl Work for Process {
-    async fn run(&self, batch: &Batch, out: &mut Outbox) -> Result<(), Unavailable> {
+impl Process {
+    /// The work, and how many readings it withheld.
+    ///
+    /// # Errors
+    /// As [`Work::run`].
+    pub async fn all(&self, batch: &Batch, out: &mut Outbox) -> Result<usize, Unavailable> {
         let prepared = self.desk.prepare(batch).await?;
         let keys = self.keys(batch, &prepared).await?;
         let (mut unknown, mut withheld) = (0, 0);
@@ -212,7 +215,14 @@ impl Work for Process {
             metrics::counter!(telemetry::UNKNOWN, "worker" => self.desk.worker).increment(unknown as u64);
         }
         telemetry::withheld(self.desk.worker, withheld);
-        Ok(())
+        Ok(withheld)
+    }
+}
+
+#[async_trait]
+impl Work for Process {
+    async fn run(&self, batch: &Batch, out: &mut Outbox) -> Result<(), Unavailable> {
+        self.all(batch, out).await.map(drop)
     }
 }
 

@@ -43,9 +43,15 @@ pub struct Outbox {
     records: Vec<Outgoing>,
     headers: Vec<(&'static str, String)>,
     cause: usize,
+    mark: Option<(&'static str, &'static str)>,
 }
 
 impl Outbox {
+    /// A header that every record gets that is put from now on, also after [`Outbox::clear`].
+    pub fn mark(&mut self, key: &'static str, value: &'static str) {
+        self.mark = Some((key, value));
+    }
+
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.records.clear();
@@ -86,6 +92,7 @@ impl Outbox {
         write(&mut self.bytes);
         let first = self.headers.len();
         self.headers.extend(headers);
+        self.headers.extend(self.mark.map(|(key, value)| (key, value.to_owned())));
         self.records.push(Outgoing {
             topic,
             member,

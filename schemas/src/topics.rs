@@ -111,6 +111,21 @@ pub static DEAD: Topic = Topic {
     doc: "records a worker can never accept, verbatim, with the reason in the headers; and markers of those that are settled",
 };
 
+/// What a candidate mapping makes of raw records, until it is promoted or discarded. Made for one comparison each, so none is in [`ALL`]. Values are
+/// those of the topic they stand beside, verbatim with their frame.
+const fn shadow(stage: &'static str, key: &'static str) -> Topic {
+    let doc = "what a candidate mapping makes of raw records, beside what stands";
+    Topic { family: true, schema: None, ..topic(stage, key, Cleanup::Delete { days: Some(30) }, "", doc) }
+}
+
+pub static SHADOW_OBSERVATION: Topic = shadow("shadow-observation", "subject id");
+pub static SHADOW_MEDICATION: Topic = shadow("shadow-medication", "subject id");
+pub static SHADOW_DEVICE: Topic = shadow("shadow-device", "device id");
+
+/// Each topic that a mapping writes, and its shadow.
+pub static SHADOWS: &[(&Topic, &Topic)] =
+    &[(&OBSERVATION, &SHADOW_OBSERVATION), (&MEDICATION, &SHADOW_MEDICATION), (&DEVICE, &SHADOW_DEVICE)];
+
 pub static ALL: &[&Topic] = &[
     &HINT_LIVE,
     &HINT_HISTORY,

@@ -6,6 +6,7 @@ mod dictionary;
 mod import;
 mod new;
 mod normalize;
+pub mod replay;
 mod schemas;
 pub mod store;
 mod streams;
@@ -66,6 +67,7 @@ enum Command {
     Simulator,
     Import(import::Import),
     Normalize(normalize::Normalize),
+    Replay(replay::Replay),
     Streams(streams::Streams),
     Dictionary(dictionary::Dictionary),
     /// Begin something new in a checkout
@@ -130,6 +132,7 @@ impl Cli {
                 Command::Store(command) => return command.run(&app).await.map(|()| ExitCode::SUCCESS),
                 Command::Dead(command) => return command.run(&Arc::new(app)).await.map(|()| ExitCode::SUCCESS),
                 Command::Coverage(command) => return command.run(&app).await.map(|()| ExitCode::SUCCESS),
+                Command::Replay(command) => return Ok(truth(command.run(std::sync::Arc::new(app)).await?, 2)),
                 Command::Tail(command) => return tokio::task::block_in_place(|| command.run(&app)).map(|()| ExitCode::SUCCESS),
                 Command::Config => {
                     println!("{}: good", self.config.display());

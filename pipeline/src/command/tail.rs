@@ -7,9 +7,10 @@ use headwater_schemas::observation::Observation;
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::wire;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use serde_json::json;
 
+use super::replay::LANE;
 use crate::app::App;
 
 /// Print the observation topic, one JSON object per line.
@@ -57,7 +58,7 @@ impl Tail {
             if self.fhir {
                 println!("{}", observation.fhir);
             } else {
-                println!("{}", columns(&observation));
+                println!("{}", columns(&observation, lane(&message)));
             }
             (printed, last) = (printed + 1, Instant::now());
         }
@@ -65,11 +66,17 @@ impl Tail {
     }
 }
 
-fn columns(o: &Observation<'_>) -> serde_json::Value {
+/// What was replayed says so in a header, and not in the record, which is the same as before.
+fn lane<'m>(message: &'m BorrowedMessage<'_>) -> Option<&'m str> {
+    let header = message.headers()?.iter().find(|header| header.key == LANE.0)?;
+    std::str::from_utf8(header.value?).ok()
+}
+
+fn columns(o: &Observation<'_>, lane: Option<&str>) -> serde_json::Value {
     let time = |micros: i64| jiff::Timestamp::from_microsecond(micros).map(|t| t.to_string()).unwrap_or_default();
     json!({
         "id": o.id, "subject": o.subject_id, "provider": o.provider, "stream": o.stream, "type": o.data_type, "code": o.code,
         "status": o.status.as_str(), "start": time(o.start), "end": o.end.map(time), "value": o.value_text, "unit": o.unit,
-        "value_code": o.value_code, "lane": o.lane.as_str(),
+        "value_code": o.value_code, "lane": lane.unwrap_or(o.lane.as_str()),
     })
 }

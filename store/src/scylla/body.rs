@@ -78,7 +78,7 @@ impl<'a> ObservationBody<'a> {
             raw_partition: Some(o.raw_partition),
             raw_offset: Some(o.raw_offset),
             fhir: Some(o.fhir),
-            stored_at: Some(at),
+            stored_at: Some(first(at)),
         }
     }
 
@@ -97,6 +97,12 @@ impl<'a> ObservationBody<'a> {
     pub fn size(&self) -> usize {
         500 + self.fhir.map_or(0, str::len) + self.components.as_ref().map_or(0, String::len)
     }
+}
+
+/// A time of which the earliest wins: the greater bytes of two cells with one timestamp are kept, and this is their last field. So the same state
+/// that comes again, as by a replay, is not news to those who ask what came since.
+fn first(at: i64) -> i64 {
+    -at
 }
 
 /// What is read back of it.
@@ -145,7 +151,7 @@ impl StoredBody {
             components: self.components,
             device_id: self.device_id,
             version: self.version,
-            stored_at: self.stored_at.ok_or_else(unexpected)?,
+            stored_at: self.stored_at.ok_or_else(unexpected)?.abs(),
             fhir: self.fhir.ok_or_else(unexpected)?,
         }))
     }

@@ -58,6 +58,7 @@ contract! {
     people::of_an_erased_subject_nothing_is_left_and_nothing_comes_back,
     observations::an_observation_comes_back_with_all_its_values,
     observations::writing_the_same_again_changes_nothing,
+    observations::the_same_state_again_is_not_news_and_another_one_is,
     observations::every_order_of_versions_ends_in_the_newest_row,
     observations::an_observation_that_moves_there_and_back_stands_once,
     observations::at_one_version_the_newer_mapper_wins_as_a_whole,

@@ -31,6 +31,18 @@ pub async fn writing_the_same_again_changes_nothing(store: Arc<dyn Store>) {
     assert_eq!(all(&*store, &subject).await, [stored(&rows[0]), stored(&rows[1])]);
 }
 
+pub async fn the_same_state_again_is_not_news_and_another_one_is(store: Arc<dyn Store>) {
+    let subject = fresh("subject");
+    let row = full(&subject, Uuid::new_v4(), MARCH);
+    for at in [STORED_AT, STORED_AT + SECOND, STORED_AT + DAY] {
+        store.write_observations(std::slice::from_ref(&row), at).await.unwrap();
+        assert_eq!(all(&*store, &subject).await, [stored(&row)]);
+    }
+    let next = Observation { mapper_version: row.mapper_version + 1, ..row };
+    store.write_observations(std::slice::from_ref(&next), STORED_AT + SECOND).await.unwrap();
+    assert_eq!(all(&*store, &subject).await, [StoredObservation::of(&next, STORED_AT + SECOND)]);
+}
+
 /// Histories of one observation, oldest version first.
 pub fn histories<'a>(subject: &'a str, id: Uuid) -> Vec<[Observation<'a>; 3]> {
     let at = |o: Observation<'a>, version, previous_start, status| Observation { version, previous_start, status, ..o };

@@ -131,6 +131,37 @@ impl Admin {
         Ok(changes)
     }
 
+    /// Deletes topics and groups that are there, and waits until the topics are gone.
+    ///
+    /// # Errors
+    /// When the cluster refuses it, as where a group has members.
+    pub async fn remove(&self, topics: &[&str], groups: &[&str]) -> anyhow::Result<()> {
+        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+        for result in self.client.delete_topics(topics, &options).await? {
+            match result {
+                Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+                Err((name, code)) => anyhow::bail!("cannot delete {name}: {code}"),
+            }
+        }
+        if !groups.is_empty() {
+            for result in self.client.delete_groups(groups, &options).await? {
+                match result {
+                    Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
+                    Err((name, code)) => anyhow::bail!("cannot delete group {name}: {code}"),
+                }
+            }
+        }
+        let until = tokio::time::Instant::now() + TIMEOUT;
+        loop {
+            let metadata = tokio::task::block_in_place(|| self.client.inner().fetch_metadata(None, TIMEOUT))?;
+            if !metadata.topics().iter().any(|t| topics.contains(&t.name())) {
+                return Ok(());
+            }
+            anyhow::ensure!(tokio::time::Instant::now() < until, "topics {topics:?} are still there after {TIMEOUT:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Makes the changes. Repartitioning only where `repartition` says so.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod lease;
 pub mod partition;
 mod poller;
 mod producer;
+mod span;
 mod stall;
 mod transaction;
 
@@ -14,6 +15,7 @@ pub use admin::{Admin, Change, Wanted, catalogue};
 pub use consumer::{Consumer, ConsumerSettings};
 pub use lease::KafkaLease;
 pub use producer::Producer;
+pub use span::{Span, SpanLease};
 pub use stall::finds_record;
 pub use transaction::{Appender, TransactionSettings, Transactor};
 

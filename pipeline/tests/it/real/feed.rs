@@ -43,12 +43,21 @@ pub async fn put(producer: &Producer, from: u64, to: u64) {
 
 /// The provider's page with these records.
 pub fn page(records: &[u64]) -> String {
-    let point = |n: &u64| {
+    let points = records.iter().map(|n| {
         let (grams, at) = expected(*n);
-        let time = jiff::Timestamp::from_second(at).expect("a time").to_string();
-        format!(r#"{{"weight":{{"weightGrams":{grams},"sampleTime":{{"physicalTime":"{time}","utcOffset":"7200s"}}}}}}"#)
-    };
-    format!(r#"{{"dataPoints":[{}]}}"#, records.iter().map(point).collect::<Vec<_>>().join(","))
+        point(grams, at)
+    });
+    format!(r#"{{"dataPoints":[{}]}}"#, points.collect::<Vec<_>>().join(","))
+}
+
+/// The provider's page with one weight.
+pub fn weight(grams: u64, at: i64) -> String {
+    format!(r#"{{"dataPoints":[{}]}}"#, point(grams, at))
+}
+
+fn point(grams: u64, at: i64) -> String {
+    let time = jiff::Timestamp::from_second(at).expect("a time").to_string();
+    format!(r#"{{"weight":{{"weightGrams":{grams},"sampleTime":{{"physicalTime":"{time}","utcOffset":"7200s"}}}}}}"#)
 }
 
 /// Puts records `from..to` as if somebody had written them with the schema of this id.
@@ -69,13 +78,21 @@ pub fn put_as(kafka: &str, namespace: &str, schema_id: u32, (from, to): (u64, u6
 
 /// Puts one raw record with this body.
 pub fn append(out: &mut Outbox, subject: &str, body: &[u8]) {
-    let connection_id = ids::connection(PROVIDER, subject);
-    let raw = Raw {
+    put_raw(out, &of(PROVIDER, "weight", subject, body));
+}
+
+/// A raw record as the fetcher would have made it.
+pub fn of<'a>(provider: &'a str, stream: &'a str, subject: &'a str, body: &'a [u8]) -> Raw<'a> {
+    Raw {
         raw_id: Uuid::now_v7(),
         http_status: Some(200),
-        ..Raw::of(PROVIDER, "weight", (connection_id, subject), (START + 10_000_000) * 1_000_000, body)
-    };
-    out.put(&topics::RAW, Some(PROVIDER), connection_id.to_string().as_bytes(), |bytes| raw.encode(bytes));
+        ..Raw::of(provider, stream, (ids::connection(provider, subject), subject), (START + 10_000_000) * 1_000_000, body)
+    }
+}
+
+pub fn put_raw(out: &mut Outbox, raw: &Raw<'_>) {
+    let provider = headwater_sources::by_id(raw.provider).expect("a provider of this build").profile().id;
+    out.put(&topics::RAW, Some(provider), raw.connection_id.to_string().as_bytes(), |bytes| raw.encode(bytes));
 }
 
 /// How many of the records are in the store, each with the value it must have. Panics on a row that is wrong.

@@ -14,6 +14,7 @@ mod kills;
 mod live;
 mod outages;
 mod people;
+mod replay;
 pub mod rig;
 pub mod server;
 mod uploads;

@@ -441,6 +441,35 @@ impl Rig {
         ids.map(|id| (id, consumer.fetch_watermarks(topic, id, TIMEOUT).expect("watermarks").1)).collect()
     }
 
+    /// Values on a topic of ours that carry this header.
+    pub fn marked(&self, topic: &str, (name, value): (&str, &str)) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        each(ClientConfig::new().set("bootstrap.servers", &self.parts.kafka), topic, |message| {
+            let mut headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+            if headers.any(|header| header.key == name && header.value == Some(value.as_bytes())) {
+                found.push(message.payload().unwrap_or_default().to_vec());
+            }
+        });
+        found
+    }
+
+    /// Whether a worker has done everything that stands on a topic.
+    pub fn through(&self, worker: &str, topic: &str) -> bool {
+        let group = format!("{}.{worker}", self.namespace);
+        let consumer: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", &self.parts.kafka).set("group.id", &group).create().expect("a consumer");
+        let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).expect("metadata");
+        let mut list = TopicPartitionList::new();
+        for partition in metadata.topics()[0].partitions() {
+            list.add_partition(topic, partition.id());
+        }
+        let committed = consumer.committed_offsets(list, TIMEOUT).expect("offsets");
+        committed.elements().iter().all(|place| {
+            let (_, high) = consumer.fetch_watermarks(topic, place.partition(), TIMEOUT).expect("watermarks");
+            high == 0 || place.offset() == Offset::Offset(high)
+        })
+    }
+
     /// Values on a topic of ours so far.
     pub fn values(&self, topic: &str) -> Vec<Vec<u8>> {
         values(ClientConfig::new().set("bootstrap.servers", &self.parts.kafka), topic)
