@@ -295,7 +295,6 @@ impl<'c> AsyncHttpClient<'c> for Adapter {
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
-            let request = reqwest::Request::try_from(request).map_err(|_| NoAnswer { why: "bad_request" })?;
             let answer = self.http.execute(request).await?;
             *self.body.lock().expect("nothing panics under this lock") = answer.body.clone().into();
             let mut response = axum::http::Response::builder().status(answer.status);

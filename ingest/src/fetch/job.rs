@@ -240,7 +240,7 @@ impl Fetcher {
             }
             if item.window.is_none() && item.object.is_none() {
                 let now = self.shared.clock.now();
-                self.shared.store.set_polled(connection.id, now, next_poll(cloud, now)).await?;
+                self.shared.store.set_polled(connection.id, now, next_poll(cloud, &*self.shared.clock, now)).await?;
             }
         }
         Ok(None)
@@ -258,7 +258,8 @@ impl Fetcher {
             return Ok(why);
         }
         let attempt = u32::try_from(job.attempt).unwrap_or(0);
-        let wait = after.unwrap_or_else(|| backoff(attempt, Duration::from_secs(5), Duration::from_secs(900)));
+        let chance = self.shared.clock.chance();
+        let wait = after.unwrap_or_else(|| backoff(attempt, Duration::from_secs(5), Duration::from_secs(900), chance));
         self.put_off(job, rest, why, wait).await?;
         Ok(why)
     }
