@@ -238,7 +238,8 @@ impl Fetcher {
                     }
                 }
             }
-            if item.window.is_none() && item.object.is_none() {
+            // Only what asks all streams puts the next poll off: a notification of one says nothing about the others.
+            if item.window.is_none() && item.object.is_none() && item.streams.is_empty() {
                 let now = self.shared.clock.now();
                 self.shared.store.set_polled(connection.id, now, next_poll(cloud, &*self.shared.clock, now)).await?;
             }

@@ -135,8 +135,8 @@ fn polls(world: &World, id: Uuid, polled: bool) {
     if !world.plan.is_quiet() || !polled {
         return;
     }
-    // The schedule looks every twenty seconds, and sees after another round what the fetcher drew.
-    let (least, most) = (POLL_MINUTES.0 * MINUTE, (POLL_MINUTES.1 + 2) * MINUTE);
+    // The schedule looks every minute, and sees after another round what the fetcher drew.
+    let (least, most) = (POLL_MINUTES.0 * MINUTE, (POLL_MINUTES.1 + 3) * MINUTE);
     for pair in times.windows(2) {
         let apart = pair[1] - pair[0];
         if !(least..=most).contains(&apart) {

@@ -26,7 +26,7 @@ pub struct Host {
 }
 
 /// How often the schedule is looked at.
-const TICK: Duration = Duration::from_secs(20);
+const TICK: Duration = Duration::from_secs(60);
 
 impl Host {
     pub fn new(instance: usize) -> Arc<Self> {

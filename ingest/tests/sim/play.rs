@@ -12,10 +12,12 @@ use crate::world::World;
 use crate::{actors, check};
 
 /// How long things go wrong, and how long it then takes until everything due has been asked again.
-const TROUBLE: Duration = Duration::from_secs(2 * 3600);
-const CALM: Duration = Duration::from_secs(100 * 60);
+const TROUBLE: Duration = Duration::from_secs(90 * 60);
+const CALM: Duration = Duration::from_secs(50 * 60);
+/// By how much longer what was put off by a wrong clock waits.
+const STEP: Duration = Duration::from_secs(3600);
 /// Longest that partitions stay with the dead.
-const SESSION: (u64, u64) = (10_000, 30_000);
+const SESSION: (u64, u64) = (15_000, 45_000);
 
 /// What happened, counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,7 +94,7 @@ async fn run(seed: u64, plan: Plan) -> Result<Ran, Broken> {
     world.calm.store(true, Ordering::Relaxed);
     world.tell("calm", "");
     hosts.iter().for_each(|host| host.skew.store(0, Ordering::Relaxed));
-    until(&world, CALM).await;
+    until(&world, if world.plan.steps { CALM + STEP } else { CALM }).await;
     check::check(&world).await;
     tasks.shutdown().await;
     let (wrong, trace, digest, ran) = world.account();
@@ -105,12 +107,12 @@ async fn run(seed: u64, plan: Plan) -> Result<Ran, Broken> {
 
 /// Lets time run, unless something is wrong already.
 async fn until(world: &World, how_long: Duration) {
-    let minute = Duration::from_secs(60);
-    for _ in 0..how_long.as_secs() / 60 {
+    let while_it_holds = Duration::from_secs(300);
+    for _ in 0..how_long.as_secs() / 300 {
         if world.is_wrong() {
             return;
         }
-        tokio::time::sleep(minute).await;
+        tokio::time::sleep(while_it_holds).await;
     }
 }
 

@@ -60,8 +60,9 @@ impl Life {
             world.count(|ran| ran.stalls += 1);
             world.tell("stalls", format_args!("{} at {at}", self.instance));
             world.pause(65_000, 400_000).await;
-        } else {
-            world.pause(1, 12).await;
+        } else if world.draw(0, 3) == 0 {
+            // Not every time: a timer is what a step of a run costs most of.
+            world.pause(1, 40).await;
         }
         if world.strikes(world.plan.deaths, 10_000) {
             self.die(at).await;
