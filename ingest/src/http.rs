@@ -100,8 +100,8 @@ impl Http {
     }
 
     pub(crate) async fn fetch(&self, base: &str, fetch: &Fetch, token: &SecretString) -> Result<Answer, NoAnswer> {
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
-            .map_err(|_| NoAnswer { why: "bad_request" })?;
+        let mut bearer =
+            HeaderValue::from_str(&format!("Bearer {}", token.expose_secret())).map_err(|_| NoAnswer { why: "bad_request" })?;
         bearer.set_sensitive(true);
         let mut request = request(base, fetch)?;
         request.headers_mut().append(header::AUTHORIZATION, bearer);

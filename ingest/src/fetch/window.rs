@@ -383,7 +383,13 @@ pub(crate) fn put_sealed(
 }
 
 /// Compares an answer with what we held of its window.
-fn compare(target: &Target<'_>, window: Window, pages: &Pages, before: Option<Bucket>, (reconcile, now): (bool, i64)) -> Compared {
+fn compare(
+    target: &Target<'_>,
+    window: Window,
+    pages: &Pages,
+    before: Option<Bucket>,
+    (reconcile, now): (bool, i64),
+) -> Compared {
     let said_before = before.as_ref().map_or(i64::MIN, |bucket| bucket.said);
     let mut compared = Compared { at: now, seen_before: before.is_some(), said_before, said: said_before, ..Compared::default() };
     let mut before = before.map(|bucket| bucket.entries).unwrap_or_default();

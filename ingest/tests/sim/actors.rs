@@ -214,10 +214,7 @@ fn request(world: &World, index: usize, record: &Record, what: &str) -> (Request
             let body = json!({"user_id": user, "id": record.id, "type": kind}).to_string().into_bytes();
             let stamp = (now / 1000).to_string();
             let signature = STANDARD.encode(mac(&[stamp.as_bytes(), &body]));
-            post("/webhooks/whoop")
-                .header("x-whoop-signature", signature)
-                .header("x-whoop-signature-timestamp", stamp)
-                .body(body)
+            post("/webhooks/whoop").header("x-whoop-signature", signature).header("x-whoop-signature-timestamp", stamp).body(body)
         }
         Kind::Documents | Kind::Pulse => {
             let body = json!({"event_type": what, "data_type": "workout", "object_id": record.id, "user_id": account.user});

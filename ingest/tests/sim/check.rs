@@ -73,7 +73,9 @@ fn observations(raw: &Raw<'_>) -> Vec<StoredObservation> {
 
 fn ends<'r>(rows: impl Iterator<Item = &'r StoredObservation>) -> Ends {
     let standing = rows.filter(|row| row.status != "entered-in-error");
-    standing.map(|row| (row.id, format!("{} {:?} {:?} {:?}", row.start, row.value_text, row.value_code, row.components))).collect()
+    standing
+        .map(|row| (row.id, format!("{} {:?} {:?} {:?}", row.start, row.value_text, row.value_code, row.components)))
+        .collect()
 }
 
 /// What stands is what the cloud has: nothing lost, nothing old over anything new, nothing deleted that is still there.

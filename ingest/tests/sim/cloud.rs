@@ -147,7 +147,13 @@ impl Clouds {
         if rule != Rule::Lasting {
             body["refresh_token"] = json!(refresh);
         }
-        account.pairs.push(Pair { access, refresh, expires: now + ACCESS_LIFE * SECOND, of: Some((given, now)), ..Pair::first() });
+        account.pairs.push(Pair {
+            access,
+            refresh,
+            expires: now + ACCESS_LIFE * SECOND,
+            of: Some((given, now)),
+            ..Pair::first()
+        });
         Ok((200, body))
     }
 
@@ -244,7 +250,8 @@ impl Account {
     fn rows(&self, path: &str, query: &BTreeMap<String, String>) -> Result<Value, u16> {
         let get = |name: &str| query.get(name).map(String::as_str);
         let instant = |name: &str| get(name)?.parse::<Timestamp>().ok().map(|at| at.as_microsecond());
-        if let Some(id) = path.strip_prefix("/developer/v2/activity/workout/").or(path.strip_prefix("/v2/usercollection/workout/"))
+        if let Some(id) =
+            path.strip_prefix("/developer/v2/activity/workout/").or(path.strip_prefix("/v2/usercollection/workout/"))
         {
             return self.records.values().find(|record| record.id == id).map(|record| self.row(record)).ok_or(404);
         }
@@ -252,7 +259,8 @@ impl Account {
             "/developer/v2/activity/workout" => {
                 let (from, to) = (instant("start").ok_or(400u16)?, instant("end").ok_or(400u16)?);
                 // The token is the place of the record that comes next, so that a change meanwhile moves no other.
-                let after = get("nextToken").and_then(|token| token.split_once('|')).map(|(at, id)| (at.to_owned(), id.to_owned()));
+                let after =
+                    get("nextToken").and_then(|token| token.split_once('|')).map(|(at, id)| (at.to_owned(), id.to_owned()));
                 let after = after.and_then(|(at, id)| Some((at.parse::<i64>().ok()?, id)));
                 let within = self.records.iter().rev().filter(|((at, _), _)| (from..to).contains(at));
                 let mut rest = within.filter(|(place, _)| after.as_ref().is_none_or(|after| *place <= after));
@@ -309,7 +317,8 @@ impl Account {
 
     /// Whether some pair never came to be stored, or only after it was asked for again.
     pub fn lost_a_pair(&self) -> bool {
-        let given: BTreeSet<&str> = self.pairs.iter().filter(|pair| pair.stored && !pair.contested).map(|p| p.access.as_str()).collect();
+        let given: BTreeSet<&str> =
+            self.pairs.iter().filter(|pair| pair.stored && !pair.contested).map(|p| p.access.as_str()).collect();
         self.pairs.iter().any(|pair| !given.contains(pair.access.as_str()))
     }
 }

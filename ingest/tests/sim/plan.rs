@@ -69,7 +69,7 @@ impl Plan {
     pub fn drawn(seed: u64) -> Self {
         let mut dice = StdRng::seed_from_u64(seed ^ 0x706c_616e);
         let mut rate = |most: u32| if dice.random_bool(0.3) { 0 } else { dice.random_range(1..=most) };
-        let (log, store, cloud, deaths) = (rate(120), rate(60), rate(200), rate(40));
+        let (log, store, cloud, deaths) = (rate(120), rate(24), rate(200), rate(12));
         Self {
             log,
             store,

@@ -29,6 +29,7 @@ pub fn play(test: &str, default: u64, one: impl Fn(u64) -> Result<Ran, Broken> +
                         return;
                     }
                     let seed = mixed(base.wrapping_add(index));
+
                     match one(seed) {
                         Ok(ran) => sum.lock().expect("no run panics under this lock").add(&ran),
                         Err(broken) => {
@@ -49,7 +50,9 @@ pub fn play(test: &str, default: u64, one: impl Fn(u64) -> Result<Ran, Broken> +
 }
 
 fn asked(name: &str) -> Option<u64> {
-    std::env::vars().find(|(n, _)| n == name).map(|(_, value)| value.parse().unwrap_or_else(|_| panic!("{name}: expected a number")))
+    std::env::vars()
+        .find(|(n, _)| n == name)
+        .map(|(_, value)| value.parse().unwrap_or_else(|_| panic!("{name}: expected a number")))
 }
 
 /// Neighbours have nothing in common (the finalizer of splitmix64).
