@@ -13,11 +13,11 @@
 //! | after the commit                         | the next batch comes                                                           |
 //! | partition lost at any of these points    | the new holder does the batch; the old one's advance is refused                 |
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use headwater_schemas::Outbox;
-use rand::Rng as _;
 use tracing::Instrument as _;
 
 use crate::log::{Batch, Lease, Log, Proof};
@@ -90,7 +90,7 @@ async fn finish(
         };
         lease.waiting(true);
         metrics::counter!(crate::telemetry::RETRIES, "worker" => name, "what" => failed.what).increment(1);
-        let pause = failed.retry_after.unwrap_or_else(|| backoff(attempt));
+        let pause = failed.retry_after.unwrap_or_else(|| backoff(attempt, batch));
         if attempt == 0 || attempt.is_power_of_two() {
             tracing::warn!(
                 worker = name,
@@ -101,15 +101,20 @@ async fn finish(
             );
         }
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            biased;
             () = lease.gone() => return None,
+            () = tokio::time::sleep(pause) => {}
         }
     }
     None
 }
 
-/// 100 ms doubled up to 10 s, with a quarter of jitter.
-fn backoff(attempt: u32) -> Duration {
+/// 100 ms doubled up to 10 s, with a quarter of jitter: partitions that wait for the same server do not come back at once, and a run that is
+/// played again waits as it did.
+fn backoff(attempt: u32, batch: &Batch) -> Duration {
     let base = Duration::from_millis(100u64 << attempt.min(7)).min(Duration::from_secs(10));
-    base.mul_f64(rand::rng().random_range(0.75..1.25))
+    let mut hasher = DefaultHasher::new();
+    (attempt, batch.topic(), batch.records().next().map(|record| (record.position.partition, record.position.offset)))
+        .hash(&mut hasher);
+    base.mul_f64(0.75 + (hasher.finish() % 1000) as f64 / 2000.0)
 }

@@ -26,7 +26,8 @@ const COMMAND: &str = "cargo test -p headwater-ingest --ignore-rust-version --te
 
 #[test]
 fn whatever_goes_wrong_nothing_is_lost_or_told_wrong() {
-    let ran = seeds::play("whatever_goes_wrong_nothing_is_lost_or_told_wrong", 1000, |seed| play(seed, Plan::drawn(seed)));
+    let ran =
+        seeds::play((COMMAND, "whatever_goes_wrong_nothing_is_lost_or_told_wrong"), 1000, |seed| play(seed, Plan::drawn(seed)));
     let Some(ran) = ran else { return };
     // A run in which nothing happens proves nothing.
     assert!(ran.deaths > 0 && ran.answers_lost > 0 && ran.appends_failed > 0 && ran.store_failed > 0, "{ran:?}");
@@ -35,7 +36,9 @@ fn whatever_goes_wrong_nothing_is_lost_or_told_wrong() {
 
 #[test]
 fn without_faults_each_connection_is_asked_once_when_it_is_due() {
-    seeds::play("without_faults_each_connection_is_asked_once_when_it_is_due", 60, |seed| play(seed, Plan::quiet(seed)));
+    seeds::play((COMMAND, "without_faults_each_connection_is_asked_once_when_it_is_due"), 60, |seed| {
+        play(seed, Plan::quiet(seed))
+    });
 }
 
 #[test]

@@ -70,16 +70,12 @@ impl Plan {
         let mut dice = StdRng::seed_from_u64(seed ^ 0x706c_616e);
         let mut rate = |most: u32| if dice.random_bool(0.3) { 0 } else { dice.random_range(1..=most) };
         let (log, store, cloud, deaths) = (rate(120), rate(24), rate(200), rate(12));
-        Self {
-            log,
-            store,
-            cloud,
-            deaths,
-            stalls: if dice.random_bool(0.3) { 15 } else { 0 },
-            steps: dice.random_bool(0.3),
-            moves: dice.random_bool(0.6),
-            ..Self::quiet(seed)
+        let (stalls, moves) = (if dice.random_bool(0.3) { 15 } else { 0 }, dice.random_bool(0.6));
+        let (steps, only_clocks) = (dice.random_bool(0.4), dice.random_bool(0.5));
+        if steps && only_clocks {
+            return Self { cloud, steps, ..Self::quiet(seed) };
         }
+        Self { log, store, cloud, deaths, stalls, steps, moves, ..Self::quiet(seed) }
     }
 
     /// Nothing goes wrong.
@@ -114,6 +110,11 @@ impl Plan {
     /// Nothing at all goes wrong: what happens twice has no excuse.
     pub fn is_quiet(&self) -> bool {
         self.log + self.store + self.cloud + self.deaths + self.stalls == 0 && !self.steps && !self.moves
+    }
+
+    /// Clocks are wrong, and what was told by one may not have been noted, or was told by two at a time: then versions may be of the future.
+    pub fn versions_lie(&self) -> bool {
+        self.steps && (self.log + self.store + self.deaths + self.stalls > 0 || self.moves)
     }
 
     /// A lease may run out while its holder works: clocks disagree, or a call takes longer than it.

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::instance::Host;
 use crate::plan::Plan;
+use crate::seeds::{Broken, Counts};
 use crate::world::World;
 use crate::{actors, check};
 
@@ -38,8 +39,8 @@ pub struct Ran {
     pub digest: u64,
 }
 
-impl Ran {
-    pub fn add(&mut self, other: &Self) {
+impl Counts for Ran {
+    fn add(&mut self, other: &Self) {
         for (sum, more) in [
             (&mut self.deaths, other.deaths),
             (&mut self.stalls, other.stalls),
@@ -58,14 +59,6 @@ impl Ran {
         }
         self.digest ^= other.digest;
     }
-}
-
-/// Why a run does not hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken {
-    pub what: String,
-    pub trace: String,
-    pub digest: u64,
 }
 
 pub fn play(seed: u64, plan: Plan) -> Result<Ran, Broken> {
