@@ -80,7 +80,7 @@ impl Plan {
 
     /// Nothing goes wrong.
     pub fn quiet(seed: u64) -> Self {
-        let mut dice = StdRng::seed_from_u64(seed ^ 0x7768_6f);
+        let mut dice = StdRng::seed_from_u64(seed ^ 0x0077_686f);
         let mut account = |kind: Kind| Account {
             kind,
             rule: [Rule::Strict, Rule::Grace, Rule::Lasting][dice.random_range(0..3)],
