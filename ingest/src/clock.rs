@@ -1,15 +1,20 @@
-//! Time, as an argument. [`System`] is the one place of this crate that asks the machine.
+//! Time and chance, as arguments. [`System`] is the one place of this crate that asks the machine.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rand::Rng as _;
 
 #[async_trait]
 pub trait Clock: Send + Sync + 'static {
     /// Microseconds since the epoch.
     fn now(&self) -> i64;
     async fn sleep(&self, how_long: Duration);
+    /// A number in [0, 1), drawn anew: many who wait for the same must not come back at once.
+    fn chance(&self) -> f64 {
+        rand::rng().random()
+    }
 }
 
 pub struct System;

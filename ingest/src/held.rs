@@ -52,10 +52,20 @@ pub(crate) fn subject_mark(subject: &str) -> u32 {
     u32::from_le_bytes(hash[..4].try_into().expect("a SHA-256 has 32 bytes"))
 }
 
-/// 1, then per entry: id, digest, start, end, subject, flags, length of the type, type.
-pub(crate) fn encode<'h>(held: impl Iterator<Item = &'h Held>) -> Vec<u8> {
-    let mut blob = vec![1];
-    for entry in held {
+/// What we hold of one window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bucket {
+    /// The greatest version that anything of this window was told with. What is told next must be greater, whatever the clock says by then:
+    /// another instance's may be behind.
+    pub said: i64,
+    pub entries: HashMap<Uuid, Held>,
+}
+
+/// 2, what was said, then per entry: id, digest, start, end, subject, flags, length of the type, type.
+pub(crate) fn encode(bucket: &Bucket) -> Vec<u8> {
+    let mut blob = vec![2];
+    blob.extend_from_slice(&bucket.said.to_le_bytes());
+    for entry in bucket.entries.values() {
         blob.extend_from_slice(entry.id.as_bytes());
         blob.extend_from_slice(&entry.digest.to_le_bytes());
         blob.extend_from_slice(&entry.start.to_le_bytes());
@@ -69,10 +79,17 @@ pub(crate) fn encode<'h>(held: impl Iterator<Item = &'h Held>) -> Vec<u8> {
     blob
 }
 
-/// The entries by id; `None` when the blob is of another layout, which is then as good as nothing held.
-pub(crate) fn decode(blob: &[u8]) -> Option<HashMap<Uuid, Held>> {
-    let (&1, mut rest) = blob.split_first()? else { return None };
-    let mut held = HashMap::new();
+/// `None` when the blob is of another layout, which is then as good as nothing held. Layout 1 lacks what was said.
+pub(crate) fn decode(blob: &[u8]) -> Option<Bucket> {
+    let (said, mut rest) = match blob.split_first()? {
+        (1, rest) => (i64::MIN, rest),
+        (2, rest) => {
+            let (said, rest) = rest.split_at_checked(8)?;
+            (said.try_into().map(i64::from_le_bytes).ok()?, rest)
+        }
+        _ => return None,
+    };
+    let mut entries = HashMap::new();
     while !rest.is_empty() {
         let (fixed, after) = rest.split_at_checked(46)?;
         let (slug, after) = after.split_at_checked(fixed[45].into())?;
@@ -88,10 +105,10 @@ pub(crate) fn decode(blob: &[u8]) -> Option<HashMap<Uuid, Held>> {
             gone: fixed[44] & 2 != 0,
             data_type: std::str::from_utf8(slug).ok()?.to_owned(),
         };
-        held.insert(id, entry);
+        entries.insert(id, entry);
         rest = after;
     }
-    Some(held)
+    Some(Bucket { said, entries })
 }
 
 #[cfg(test)]
@@ -111,13 +128,17 @@ mod tests {
             data_type: "body-weight".into(),
         };
         let entries = [entry(1, false), entry(2, true)];
-        let held = decode(&encode(entries.iter())).unwrap();
-        assert_eq!(held.len(), 2);
-        assert!(entries.iter().all(|e| held[&e.id] == *e));
+        let bucket = Bucket { said: 77, entries: entries.into_iter().map(|entry| (entry.id, entry)).collect() };
+        let blob = encode(&bucket);
+        assert_eq!(decode(&blob), Some(bucket.clone()));
+        // As builds before this one wrote it.
+        let older = [&[1], &blob[9..]].concat();
+        assert_eq!(decode(&older), Some(Bucket { said: i64::MIN, ..bucket }));
     }
 
     #[test]
     fn a_damaged_blob_is_nothing_held() {
+        assert_eq!(decode(&[3, 0]), None);
         assert_eq!(decode(&[2, 0]), None);
         assert_eq!(decode(&[1, 0, 0]), None);
         assert_eq!(decode(&[]), None);

@@ -1,7 +1,10 @@
-//! One HTTP client for all providers: no redirects, bounded time, bounded answers.
+//! One way to all providers: no redirects, bounded time, bounded answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use axum::http::{self, HeaderValue, header};
 use headwater_sources::source::{Fetch, Method, Response};
 use reqwest::redirect::Policy;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -12,14 +15,22 @@ const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 /// An address that leads elsewhere than to the provider.
 pub(crate) const FOREIGN: &str = "foreign_address";
 
+/// Carries one request to a provider and its answer back. [`Wire`] does it in production; a test may answer in the process.
+#[async_trait]
+pub trait Line: Send + Sync + 'static {
+    /// # Errors
+    /// [`NoAnswer`]: whether the request arrived is not known.
+    async fn carry(&self, request: http::Request<Vec<u8>>) -> Result<Answer, NoAnswer>;
+}
+
 #[derive(Clone)]
 pub(crate) struct Http {
-    client: reqwest::Client,
+    line: Arc<dyn Line>,
 }
 
 /// An answer, owned.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
     pub status: u16,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
@@ -39,7 +50,7 @@ impl Answer {
 /// No answer. `why` is from a closed set: an error's own text may hold an address with parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
-pub(crate) struct NoAnswer {
+pub struct NoAnswer {
     pub why: &'static str,
 }
 
@@ -58,63 +69,94 @@ impl From<reqwest::Error> for NoAnswer {
     }
 }
 
-impl Http {
-    pub(crate) fn new(timeout: Duration) -> Result<Self, reqwest::Error> {
+/// The network.
+pub struct Wire(reqwest::Client);
+
+impl Wire {
+    /// # Errors
+    /// When no client can be made.
+    pub fn new(timeout: Duration) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .redirect(Policy::none())
             .timeout(timeout)
             .connect_timeout(timeout.min(Duration::from_secs(10)))
             .user_agent(concat!("headwater/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { client })
+        Ok(Self(client))
+    }
+}
+
+#[async_trait]
+impl Line for Wire {
+    async fn carry(&self, request: http::Request<Vec<u8>>) -> Result<Answer, NoAnswer> {
+        let request = reqwest::Request::try_from(request).map_err(|_| NoAnswer { why: "bad_request" })?;
+        read(self.0.execute(request).await?).await
+    }
+}
+
+impl Http {
+    pub(crate) fn over(line: Arc<dyn Line>) -> Self {
+        Self { line }
     }
 
     pub(crate) async fn fetch(&self, base: &str, fetch: &Fetch, token: &SecretString) -> Result<Answer, NoAnswer> {
-        self.send(self.request(base, fetch)?.bearer_auth(token.expose_secret())).await
+        let mut bearer =
+            HeaderValue::from_str(&format!("Bearer {}", token.expose_secret())).map_err(|_| NoAnswer { why: "bad_request" })?;
+        bearer.set_sensitive(true);
+        let mut request = request(base, fetch)?;
+        request.headers_mut().append(header::AUTHORIZATION, bearer);
+        self.execute(request).await
     }
 
     /// A request that brings its own proof with it.
     pub(crate) async fn fetch_signed(&self, base: &str, fetch: &Fetch) -> Result<Answer, NoAnswer> {
-        self.send(self.request(base, fetch)?).await
-    }
-
-    fn request(&self, base: &str, fetch: &Fetch) -> Result<reqwest::RequestBuilder, NoAnswer> {
-        let url = address(base, &fetch.path)?;
-        let mut request = match fetch.method {
-            Method::Get => self.client.get(url),
-            Method::Post => self.client.post(url),
-            Method::Delete => self.client.delete(url),
-        };
-        for (name, value) in &fetch.headers {
-            request = request.header(*name, value);
-        }
-        if !fetch.query.is_empty() {
-            request = request.query(&fetch.query);
-        }
-        if !fetch.form.is_empty() {
-            request = request.form(&fetch.form);
-        }
-        if !fetch.json.is_empty() {
-            request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(fetch.json.clone());
-        }
-        Ok(request)
+        self.execute(request(base, fetch)?).await
     }
 
     pub(crate) async fn post_form(&self, url: &str, form: &[(&str, String)]) -> Result<Answer, NoAnswer> {
-        self.send(self.client.post(url).form(form)).await
+        let request = http::Request::post(url).header(header::CONTENT_TYPE, FORM).body(encoded(form).into_bytes());
+        self.execute(request.map_err(|_| NoAnswer { why: "bad_address" })?).await
     }
 
     pub(crate) async fn get(&self, url: &str) -> Result<Answer, NoAnswer> {
-        self.send(self.client.get(url)).await
+        self.execute(http::Request::get(url).body(vec![]).map_err(|_| NoAnswer { why: "bad_address" })?).await
     }
 
-    pub(crate) async fn execute(&self, request: reqwest::Request) -> Result<Answer, NoAnswer> {
-        read(self.client.execute(request).await?).await
+    pub(crate) async fn execute(&self, request: http::Request<Vec<u8>>) -> Result<Answer, NoAnswer> {
+        self.line.carry(request).await
     }
+}
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, NoAnswer> {
-        read(request.send().await?).await
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn encoded<K: AsRef<str>, V: AsRef<str>>(pairs: &[(K, V)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+fn request(base: &str, fetch: &Fetch) -> Result<http::Request<Vec<u8>>, NoAnswer> {
+    let mut url = address(base, &fetch.path)?;
+    if !fetch.query.is_empty() {
+        url.query_pairs_mut().extend_pairs(&fetch.query);
     }
+    let method = match fetch.method {
+        Method::Get => http::Method::GET,
+        Method::Post => http::Method::POST,
+        Method::Delete => http::Method::DELETE,
+    };
+    let mut request = http::Request::builder().method(method).uri(url.as_str());
+    for (name, value) in &fetch.headers {
+        request = request.header(*name, value);
+    }
+    let body = if !fetch.json.is_empty() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+        fetch.json.clone().into()
+    } else if !fetch.form.is_empty() {
+        request = request.header(header::CONTENT_TYPE, FORM);
+        encoded(&fetch.form).into_bytes()
+    } else {
+        vec![]
+    };
+    request.body(body).map_err(|_| NoAnswer { why: "bad_address" })
 }
 
 /// A path under the base; or an address somebody else named, which may lead nowhere but to the very host, port and scheme of the base.

@@ -9,7 +9,7 @@ use crate::account::Accounts;
 use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::fetch::Fetcher;
-use crate::http::Http;
+use crate::http::{Http, Line, Wire};
 use crate::schedule::Scheduler;
 use crate::settings::{self, IngestSettings, Providers, Wrong};
 use crate::shared::Shared;
@@ -42,6 +42,22 @@ impl Ingest {
         outlet: Arc<dyn Outlet>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, IngestError> {
+        let line = Wire::new(settings.request_timeout())?;
+        Self::over(Arc::new(line), settings, providers, store, outlet, clock)
+    }
+
+    /// The same with another way to the providers than the network.
+    ///
+    /// # Errors
+    /// When a setting cannot be meant.
+    pub fn over(
+        line: Arc<dyn Line>,
+        settings: IngestSettings,
+        providers: Providers,
+        store: Arc<dyn Store>,
+        outlet: Arc<dyn Outlet>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, IngestError> {
         settings::validate(&settings, &providers)?;
         let clouds = headwater_sources::ALL
             .iter()
@@ -51,8 +67,7 @@ impl Ingest {
                 Some((id, Arc::new(Cloud::new(*source, provider, &settings))))
             })
             .collect();
-        let http = Http::new(settings.request_timeout())?;
-        let shared = Arc::new(Shared { settings, clouds, store, outlet, clock, http });
+        let shared = Arc::new(Shared { settings, clouds, store, outlet, clock, http: Http::over(line) });
         let tokens = Arc::new(TokenKeeper::new(shared.clone()));
         Ok(Self { shared, tokens })
     }

@@ -10,7 +10,7 @@ mod cloud;
 mod events;
 pub mod fetch;
 mod held;
-mod http;
+pub mod http;
 mod ingest;
 pub mod limits;
 pub mod outlet;

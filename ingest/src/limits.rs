@@ -5,7 +5,6 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use headwater_schemas::raw::Lane;
-use rand::Rng as _;
 use uuid::Uuid;
 
 use crate::clock::micros;
@@ -152,10 +151,11 @@ fn until(at: i64, now: i64) -> Duration {
     Duration::from_micros(u64::try_from(at - now).unwrap_or(0))
 }
 
-/// The pause after this many failures: doubled from `base` up to `most`, with jitter so that many do not come back at once.
-pub fn backoff(attempt: u32, base: Duration, most: Duration) -> Duration {
+/// The pause after this many failures: doubled from `base` up to `most`, with jitter so that many do not come back at once. `chance` is
+/// [`crate::clock::Clock::chance`].
+pub fn backoff(attempt: u32, base: Duration, most: Duration, chance: f64) -> Duration {
     let grown = base.saturating_mul(1 << attempt.min(16)).min(most);
-    grown.mul_f64(rand::rng().random_range(0.5..1.0))
+    grown.mul_f64(0.5 + chance / 2.0)
 }
 
 #[cfg(test)]

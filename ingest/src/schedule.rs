@@ -14,12 +14,11 @@ use headwater_schemas::topics::{self, Subject as _};
 use headwater_store::{Connection, ConnectionState, SHARDS};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
-use rand::Rng as _;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::Unavailable;
-use crate::clock::micros;
+use crate::clock::{Clock, micros};
 use crate::cloud::Cloud;
 use crate::settings::Maintenance;
 use crate::shared::Shared;
@@ -102,11 +101,11 @@ impl Scheduler {
             let Some(connection) = connection else { continue };
             let Some(cloud) = self.shared.cloud(&connection.provider) else { continue };
             if let Some(open) = closed_until(&cloud.settings.maintenance, now) {
-                entries.push((entry.shard, open + spread(), entry.id));
+                entries.push((entry.shard, open + spread(&*self.shared.clock), entry.id));
                 continue;
             }
             put(&connection, cloud.profile().id, now, &mut out);
-            let next = next_poll(&cloud, now);
+            let next = next_poll(&cloud, &*self.shared.clock, now);
             nexts.push((entry.id, connection.last_poll, next));
             entries.push((entry.shard, next, entry.id));
         }
@@ -211,17 +210,21 @@ fn put(connection: &Connection, provider: &'static str, now: i64, out: &mut Outb
 }
 
 /// Whoever was held back must not come all at once.
-fn spread() -> i64 {
-    rand::rng().random_range(0..=10 * MINUTE)
+fn spread(clock: &dyn Clock) -> i64 {
+    between(clock, 0, 10 * MINUTE)
+}
+
+fn between(clock: &dyn Clock, least: i64, most: i64) -> i64 {
+    least + (clock.chance() * (most - least) as f64) as i64
 }
 
 const MINUTE: i64 = 60_000_000;
 
 /// When to ask again: a time drawn from the provider's range, moved out of its maintenance.
-pub(crate) fn next_poll(cloud: &Cloud, now: i64) -> i64 {
+pub(crate) fn next_poll(cloud: &Cloud, clock: &dyn Clock, now: i64) -> i64 {
     let (least, most) = cloud.settings.poll_minutes.unwrap_or(cloud.profile().poll_minutes);
-    let at = now + rand::rng().random_range(i64::from(least) * MINUTE..=i64::from(most) * MINUTE);
-    closed_until(&cloud.settings.maintenance, at).map_or(at, |open| open + spread())
+    let at = now + between(clock, i64::from(least) * MINUTE, i64::from(most) * MINUTE);
+    closed_until(&cloud.settings.maintenance, at).map_or(at, |open| open + spread(clock))
 }
 
 /// The end of the maintenance that `at` falls into, if it does.

@@ -6,6 +6,8 @@
 //! | after the provider's answer, before the store's   | the intent tells; the old pair is tried again: a provider with grace takes  |
 //! |                                                   | it, of a strict one the pair is lost, counted, and the person is asked      |
 //! | after the store's answer                          | the new pair is there                                                       |
+//!
+//! A store that fails while a new pair is in hand is asked again for as long as the lease lasts: giving up would lose the pair as a crash does.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -28,6 +30,7 @@ use crate::clock::micros;
 use crate::cloud::Cloud;
 use crate::events;
 use crate::http::{Http, NoAnswer};
+use crate::limits::backoff;
 use crate::shared::Shared;
 
 /// Refreshes, by provider and outcome.
@@ -147,7 +150,7 @@ impl TokenKeeper {
         match exchange(&self.shared, cloud, Ask::Refresh(refresh)).await {
             Ok(given) => {
                 let new = tokens(&given, Some(&old), self.shared.clock.now());
-                if self.shared.store.put_tokens(connection, Some(old.generation), &new).await? {
+                if self.keep(connection, old.generation, &new).await? {
                     metrics::counter!(REFRESHES, "provider" => provider, "outcome" => "refreshed").increment(1);
                     Ok(Access { token: new.access, generation: new.generation })
                 } else {
@@ -156,6 +159,10 @@ impl TokenKeeper {
                 }
             }
             Err(TokenFault::Terminal(why)) => {
+                // A flight that outlived its lease may have landed meanwhile: then it is the old token that is refused, not the person's consent.
+                if let Some(access) = self.stored(connection, Some(old.generation)).await? {
+                    return Ok(access);
+                }
                 let why = if unanswered { LOST } else { why };
                 let lost = self.lost(connection, provider, why).await;
                 store.put_intent(connection, None).await?;
@@ -167,6 +174,30 @@ impl TokenKeeper {
                 Err(TokenError::Later(why))
             }
         }
+    }
+
+    /// Stores a pair, again and again where the store fails: nobody else has it, and of a single-use token there is no other. False where
+    /// another pair took its place.
+    async fn keep(&self, connection: Uuid, before: i64, new: &Tokens) -> Result<bool, TokenError> {
+        let (store, give_up) = (&self.shared.store, self.shared.clock.now() + micros(LEASE));
+        for attempt in 0u32.. {
+            let failed = match store.put_tokens(connection, Some(before), new).await {
+                Ok(true) => return Ok(true),
+                // The answer to an earlier try may have been lost: then it is ours that stands.
+                Ok(false) => match store.tokens(connection).await {
+                    Ok(stands) => {
+                        return Ok(stands.is_some_and(|stands| stands.access.expose_secret() == new.access.expose_secret()));
+                    }
+                    Err(e) => e,
+                },
+                Err(e) => e,
+            };
+            if self.shared.clock.now() >= give_up {
+                return Err(failed.into());
+            }
+            self.shared.clock.sleep(backoff(attempt, LOOK, Duration::from_secs(5), self.shared.clock.chance())).await;
+        }
+        unreachable!("the loop ends by returning")
     }
 
     async fn lost(&self, connection: Uuid, provider: &'static str, why: &'static str) -> Result<Access, TokenError> {
@@ -298,7 +329,6 @@ impl<'c> AsyncHttpClient<'c> for Adapter {
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
-            let request = reqwest::Request::try_from(request).map_err(|_| NoAnswer { why: "bad_request" })?;
             let answer = self.http.execute(request).await?;
             *self.body.lock().expect("nothing panics under this lock") = answer.body.clone().into();
             let mut response = axum::http::Response::builder().status(answer.status);

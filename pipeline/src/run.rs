@@ -16,12 +16,12 @@
 //! In transactions (`log/kafka/transaction`) the offset moves with the append: what had arrived in part is never read, and after `append` the
 //! next batch comes.
 
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use headwater_schemas::Outbox;
-use rand::Rng as _;
 use tracing::Instrument as _;
 
 use crate::log::{Batch, Lease, Log, Proof};
@@ -99,7 +99,7 @@ async fn finish(
         }
         lease.waiting(true);
         metrics::counter!(telemetry::RETRIES, "worker" => name, "what" => failed.what).increment(1);
-        let pause = failed.retry_after.unwrap_or_else(|| backoff(attempt));
+        let pause = failed.retry_after.unwrap_or_else(|| backoff(attempt, place(batch)));
         if attempt == 0 || attempt.is_power_of_two() {
             tracing::warn!(
                 worker = name,
@@ -110,15 +110,24 @@ async fn finish(
             );
         }
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            biased;
             () = lease.gone() => return None,
+            () = tokio::time::sleep(pause) => {}
         }
     }
     None
 }
 
-/// 100 ms doubled up to 10 s, with a quarter of jitter.
-pub(crate) fn backoff(attempt: u32) -> Duration {
+/// 100 ms doubled up to 10 s, with a quarter of jitter drawn from what waits: partitions that wait for the same server do not come back at once, and a
+/// run that is played again waits as it did.
+pub(crate) fn backoff(attempt: u32, what: impl Hash) -> Duration {
     let base = Duration::from_millis(100u64 << attempt.min(7)).min(Duration::from_secs(10));
-    base.mul_f64(rand::rng().random_range(0.75..1.25))
+    let mut hasher = DefaultHasher::new();
+    (attempt, what).hash(&mut hasher);
+    base.mul_f64(0.75 + (hasher.finish() % 1000) as f64 / 2000.0)
+}
+
+/// Where a batch begins.
+fn place(batch: &Batch) -> (&str, Option<(i32, i64)>) {
+    (batch.topic(), batch.records().next().map(|record| (record.position.partition, record.position.offset)))
 }

@@ -1,12 +1,13 @@
 //! State: connections, sealed tokens, cursors, digests, leases and observations, behind one trait.
 //!
 //! Start at [`Store`]. Two implementations stand behind it: [`scylla`] (ScyllaDB or Cassandra, for any number of instances) and [`sqlite`]
-//! (one process, nothing to install). Only this crate links a database driver. It never talks to Kafka or to a provider, and never decides
+//! (one process, nothing to install); [`memory`] is a model of them for tests in which time is played. Only this crate links a database driver. It never talks to Kafka or to a provider, and never decides
 //! when something is to be done.
 
 pub mod body;
 mod columns;
 pub mod fhir;
+pub mod memory;
 mod month;
 pub mod rows;
 pub mod scylla;

@@ -74,7 +74,7 @@ impl Accounts {
             created_at: old.as_ref().map_or(now, |c| c.created_at),
             state_at: now,
             last_poll: None,
-            next_poll: Some(next_poll(cloud, now)),
+            next_poll: Some(next_poll(cloud, &*self.shared.clock, now)),
         };
         // Tokens first: a connection without them would be called broken by the first hint that finds it.
         loop {

@@ -75,7 +75,8 @@ impl Fetcher {
                     if attempt + 1 >= self.shared.settings.tries || self.shared.clock.now() >= target.until {
                         return Err(Stop::Later { why, after, pace: false });
                     }
-                    let wait = after.unwrap_or_else(|| backoff(attempt, BASE, Duration::from_secs(10)));
+                    let wait =
+                        after.unwrap_or_else(|| backoff(attempt, BASE, Duration::from_secs(10), self.shared.clock.chance()));
                     if wait > SHORT {
                         return Err(Stop::Later { why, after: Some(wait), pace: false });
                     }

@@ -239,9 +239,10 @@ impl Fetcher {
                     }
                 }
             }
-            if item.window.is_none() && item.object.is_none() {
+            // Only what asks all streams puts the next poll off: a notification of one says nothing about the others.
+            if item.window.is_none() && item.object.is_none() && item.streams.is_empty() {
                 let now = self.shared.clock.now();
-                self.shared.store.set_polled(connection.id, now, next_poll(cloud, now)).await?;
+                self.shared.store.set_polled(connection.id, now, next_poll(cloud, &*self.shared.clock, now)).await?;
             }
         }
         Ok(None)
@@ -259,7 +260,8 @@ impl Fetcher {
             return Ok(why);
         }
         let attempt = u32::try_from(job.attempt).unwrap_or(0);
-        let wait = after.unwrap_or_else(|| backoff(attempt, Duration::from_secs(5), Duration::from_secs(900)));
+        let chance = self.shared.clock.chance();
+        let wait = after.unwrap_or_else(|| backoff(attempt, Duration::from_secs(5), Duration::from_secs(900), chance));
         self.put_off(job, rest, why, wait).await?;
         Ok(why)
     }

@@ -27,7 +27,7 @@ impl Fetcher {
         let oldest = cursor.and_then(|cursor| cursor.history_from).unwrap_or(now - target.cloud.history());
         for window in aligned(&poll, Window { start: oldest, end: now }).into_iter().rev() {
             let held = store.held(connection.id, stream.id, window.start).await?.and_then(|blob| held::decode(&blob));
-            if held.is_some_and(|held| named.iter().any(|id| held.get(id).is_some_and(|entry| !entry.gone))) {
+            if held.is_some_and(|held| named.iter().any(|id| held.entries.get(id).is_some_and(|entry| !entry.gone))) {
                 return Ok(Some(window));
             }
         }

@@ -21,7 +21,7 @@ use super::{Fetcher, WINDOWS};
 use crate::Unavailable;
 use crate::account::Tally;
 use crate::cloud::Cloud;
-use crate::held::{self, Held};
+use crate::held::{self, Bucket, Held};
 use crate::http::Answer;
 
 /// A provider that never ends its pages is not followed further than this.
@@ -105,7 +105,18 @@ struct Compared {
     now: HashMap<Uuid, Held>,
     amended: Vec<Amended>,
     gone: Vec<(String, Gone)>,
+    at: i64,
     seen_before: bool,
+    /// The greatest version this window was told with before, and is told with now.
+    said_before: i64,
+    said: i64,
+}
+
+impl Compared {
+    /// What is seen now is newer than all we said of this window, whatever times it carries and whoever's clock said it.
+    fn floor(&self, at: i64) -> i64 {
+        at.max(self.said_before.saturating_add(1))
+    }
 }
 
 impl Tally {
@@ -144,7 +155,7 @@ impl Fetcher {
         } else {
             remember = true;
             let before = store.held(id, stream, window.start).await?.and_then(|blob| held::decode(&blob));
-            compared = compare(target, window, &pages, before, poll.reconcile);
+            compared = compare(target, window, &pages, before, (poll.reconcile, self.shared.clock.now()));
             if !pages.empty {
                 self.put_raw(target, window, &pages, &compared, &mut out)?;
             }
@@ -155,7 +166,9 @@ impl Fetcher {
         self.shared.outlet.append(&out).await.map_err(Unavailable::from)?;
         // Acknowledged: from here on the answer need not be appended again.
         if remember {
-            store.put_held(id, stream, window.start, &held::encode(compared.now.values())).await?;
+            let bucket = Bucket { said: compared.said, entries: std::mem::take(&mut compared.now) };
+            store.put_held(id, stream, window.start, &held::encode(&bucket)).await?;
+            compared.now = bucket.entries;
             store.put_digest(id, stream, window.start, digest).await?;
         }
         metrics::counter!(WINDOWS, "provider" => target.cloud.profile().id, "outcome" => outcome.as_str()).increment(1);
@@ -247,8 +260,7 @@ impl Fetcher {
             for subject in &target.connection().subjects {
                 let mut raw = envelope(target, window, subject, page);
                 raw.amended.clone_from(&compared.amended);
-                // Seen before and different now: it is newer than all we said of this window, whatever times it carries.
-                raw.version_floor = (compared.seen_before && page.readable).then_some(page.fetched_at);
+                raw.version_floor = (compared.seen_before && page.readable).then(|| compared.floor(page.fetched_at));
                 put(raw, target, out)?;
             }
         }
@@ -262,7 +274,7 @@ impl Fetcher {
                 continue;
             }
             let body = serde_json::to_vec(&gone).expect("ids, words and numbers are JSON");
-            let now = self.shared.clock.now();
+            let now = compared.at;
             let page = Page {
                 request: "reconcile".into(),
                 answer: Answer { status: 200, headers: vec![], body },
@@ -274,6 +286,7 @@ impl Fetcher {
                 request: None,
                 http_status: None,
                 content_type: "application/json",
+                version_floor: Some(compared.floor(now)),
                 ..envelope(target, window, subject, &page)
             };
             put(raw, target, out)?;
@@ -370,9 +383,16 @@ pub(crate) fn put_sealed(
 }
 
 /// Compares an answer with what we held of its window.
-fn compare(target: &Target<'_>, window: Window, pages: &Pages, before: Option<HashMap<Uuid, Held>>, reconcile: bool) -> Compared {
-    let mut compared = Compared { seen_before: before.is_some(), ..Compared::default() };
-    let mut before = before.unwrap_or_default();
+fn compare(
+    target: &Target<'_>,
+    window: Window,
+    pages: &Pages,
+    before: Option<Bucket>,
+    (reconcile, now): (bool, i64),
+) -> Compared {
+    let said_before = before.as_ref().map_or(i64::MIN, |bucket| bucket.said);
+    let mut compared = Compared { at: now, seen_before: before.is_some(), said_before, said: said_before, ..Compared::default() };
+    let mut before = before.map(|bucket| bucket.entries).unwrap_or_default();
     let mut understood = pages.complete;
     for subject in &target.connection().subjects {
         for page in &pages.pages {
@@ -380,7 +400,9 @@ fn compare(target: &Target<'_>, window: Window, pages: &Pages, before: Option<Ha
             let mut said = Normalized::default();
             // What the processor will refuse says nothing about what is missing.
             understood &= target.cloud.source.normalize(&raw, &mut said).is_ok() && said.problems.is_empty();
+            let floor = if compared.seen_before { compared.floor(page.fetched_at) } else { i64::MIN };
             for reading in &said.readings {
+                compared.said = compared.said.max(reading.modified.unwrap_or(page.fetched_at)).max(floor);
                 let id = ids::observation(target.connection().id, subject, reading.measure.slug, &reading.record_id);
                 let held = Held::of(id, subject, reading);
                 if let Some(old) = before.remove(&id) {
@@ -407,6 +429,7 @@ fn compare(target: &Target<'_>, window: Window, pages: &Pages, before: Option<Ha
                     .push((subject.clone(), Gone { id, data_type: old.data_type.clone(), start: old.start, end: old.end }));
             }
             old.gone = true;
+            compared.said = compared.said.max(compared.floor(now));
         }
         compared.now.insert(id, old);
     }

@@ -231,3 +231,16 @@ async fn who_waited_for_the_connection_longer_than_a_turn_still_has_one() {
     let cursors = world.store.cursors(world.connection).await.expect("the store");
     assert_eq!(cursors.len(), 3, "{cursors:?}");
 }
+
+/// Found by the simulation: a cloud that often announced one stream kept all the others from ever being polled.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_of_one_stream_puts_the_poll_of_the_others_off_by_nothing() {
+    let world = World::new().await;
+    let next = async || world.store.connection(world.connection).await.expect("the store").expect("a connection").next_poll;
+    let before = next().await;
+    world.ingest.fetcher().run(&[world.hint("weight", None)]).await.expect("done");
+    assert_eq!(next().await, before);
+    let all = Hint { streams: vec![], ..world.hint("weight", None) };
+    world.ingest.fetcher().run(&[all]).await.expect("done");
+    assert_ne!(next().await, before, "what asks all streams does");
+}

@@ -136,7 +136,7 @@ impl Replay<'_> {
             if attempt + 1 == TRIES {
                 return Err(failed).context("stopped; these letters are not settled, run it again when it answers");
             }
-            let pause = failed.retry_after.unwrap_or_else(|| run::backoff(attempt)).min(LONGEST_PAUSE);
+            let pause = failed.retry_after.unwrap_or_else(|| run::backoff(attempt, self.worker)).min(LONGEST_PAUSE);
             tracing::warn!(worker = self.worker, attempt, pause_ms = pause.as_millis() as u64, "{failed}; the letters wait");
             tokio::time::sleep(pause).await;
         }

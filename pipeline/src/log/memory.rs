@@ -59,6 +59,11 @@ impl MemoryLog {
         self.state().input.push((key.to_vec(), value.to_vec()));
     }
 
+    /// Key and value of each record that was put, by offset.
+    pub fn input(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.state().input.clone()
+    }
+
     pub fn faults(&self, faults: &[Fault]) {
         self.state().faults = faults.iter().rev().copied().collect();
     }

@@ -1,4 +1,4 @@
-//! One contract, held by every store: on SQLite always, on ScyllaDB or Cassandra where `CASSANDRA_NODE` (host:port) names a node.
+//! One contract, held by every store: on SQLite and in memory always, on ScyllaDB or Cassandra where `CASSANDRA_NODE` (host:port) names a node.
 //!
 //! With `HEADWATER_TEST_REAL=1` a missing node is a failure, so that a machine that is meant to have one cannot pass without it.
 
@@ -21,6 +21,15 @@ macro_rules! contract {
                 async fn $name() {
                     let (_folder, store) = super::sqlite::in_a_file().await;
                     super::$module::$name(store).await;
+                }
+            )*
+        }
+
+        mod in_memory {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$module::$name(std::sync::Arc::new(headwater_store::memory::MemoryStore::default())).await;
                 }
             )*
         }
