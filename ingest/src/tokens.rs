@@ -24,6 +24,8 @@ use oauth2::{
     TokenResponse as _, TokenUrl,
 };
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::clock::micros;
@@ -44,6 +46,8 @@ const LOST: &str = "lost_in_refresh";
 
 /// This long after the instance of a flight died another may try. Renewed while it flies.
 const LEASE: Duration = Duration::from_secs(8);
+/// How long a pair in hand is tried to be stored.
+const KEEP: Duration = Duration::from_secs(60);
 /// How long a caller waits for somebody else's flight: longer than a request and its answer may take.
 const LEASE_WAIT: Duration = Duration::from_secs(120);
 /// How often a caller looks whether somebody else's flight has landed.
@@ -61,9 +65,17 @@ pub enum TokenError {
 }
 
 pub struct TokenKeeper {
-    shared: Arc<Shared>,
+    desk: Desk,
     /// One flight per connection in this process; the store's lease does it between processes.
     flights: Mutex<HashMap<Uuid, Arc<tokio::sync::Mutex<()>>>>,
+    /// Flights end by landing: whoever waited may hang up, or lose what it worked under, and the answer is still stored.
+    landing: Mutex<JoinSet<()>>,
+}
+
+/// What a flight needs, wherever it runs.
+#[derive(Clone)]
+struct Desk {
+    shared: Arc<Shared>,
 }
 
 /// A token and which of the connection's pairs it belongs to.
@@ -75,7 +87,7 @@ pub struct Access {
 
 impl TokenKeeper {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, flights: Mutex::default() }
+        Self { desk: Desk { shared }, flights: Mutex::default(), landing: Mutex::default() }
     }
 
     /// A token that is good for a while. `refused` is the generation of one that the provider no longer accepts.
@@ -83,7 +95,7 @@ impl TokenKeeper {
     /// # Errors
     /// [`TokenError`].
     pub async fn access(&self, connection: Uuid, provider: &str, refused: Option<i64>) -> Result<Access, TokenError> {
-        if let Some(access) = self.stored(connection, refused).await? {
+        if let Some(access) = self.desk.stored(connection, refused).await? {
             return Ok(access);
         }
         let flight = self.flights.lock().expect("nothing panics under this lock").entry(connection).or_default().clone();
@@ -98,6 +110,50 @@ impl TokenKeeper {
         landed
     }
 
+    async fn refresh(&self, connection: Uuid, provider: &str, refused: Option<i64>) -> Result<Access, TokenError> {
+        let (shared, desk) = (&self.desk.shared, &self.desk);
+        let cloud = shared.cloud(provider).ok_or(TokenError::Later("provider_not_configured"))?;
+        let (name, owner) = (format!("refresh/{connection}"), Uuid::new_v4());
+        let give_up = shared.clock.now() + micros(LEASE_WAIT);
+        let lease = loop {
+            // Somebody else's flight may have landed since we looked.
+            if let Some(access) = desk.stored(connection, refused).await? {
+                return Ok(access);
+            }
+            let now = shared.clock.now();
+            if let Some(lease) = shared.store.lease(&name, owner, now, now + micros(LEASE)).await? {
+                break lease;
+            }
+            if now > give_up {
+                return Err(TokenError::Later("refresh_in_flight"));
+            }
+            shared.clock.sleep(LOOK).await;
+        };
+        let (desk, (tell, told)) = (desk.clone(), oneshot::channel());
+        self.land(async move {
+            let flight = desk.flight(connection, &cloud, refused);
+            // The compare-and-set on the generation guards a flight without its lease.
+            let _ = tell.send(desk.shared.through(&lease, LEASE, flight).await);
+        });
+        told.await.unwrap_or(Err(TokenError::Later("stopping")))
+    }
+
+    fn land(&self, flight: impl Future<Output = ()> + Send + 'static) {
+        let mut landing = self.landing.lock().expect("nothing panics under this lock");
+        while landing.try_join_next().is_some() {}
+        landing.spawn(flight);
+    }
+}
+
+impl Desk {
+    async fn flight(&self, connection: Uuid, cloud: &Cloud, refused: Option<i64>) -> Result<Access, TokenError> {
+        match self.stored(connection, refused).await {
+            Ok(Some(access)) => Ok(access),
+            Ok(None) => self.fly(connection, cloud).await,
+            Err(e) => Err(e),
+        }
+    }
+
     /// The stored token, if it is neither refused nor about to expire.
     async fn stored(&self, connection: Uuid, refused: Option<i64>) -> Result<Option<Access>, TokenError> {
         let Some(tokens) = self.shared.store.tokens(connection).await? else { return Err(TokenError::NeedsReauth("no_token")) };
@@ -106,36 +162,6 @@ impl TokenKeeper {
         // A refused pair is older than or equal to the one refused; a newer one has not been tried yet.
         let accepted = refused.is_none_or(|generation| tokens.generation > generation);
         Ok((fresh && accepted).then(|| Access { token: tokens.access, generation: tokens.generation }))
-    }
-
-    async fn refresh(&self, connection: Uuid, provider: &str, refused: Option<i64>) -> Result<Access, TokenError> {
-        let store = &self.shared.store;
-        let cloud = self.shared.cloud(provider).ok_or(TokenError::Later("provider_not_configured"))?;
-        let (name, owner) = (format!("refresh/{connection}"), Uuid::new_v4());
-        let give_up = self.shared.clock.now() + micros(LEASE_WAIT);
-        let lease = loop {
-            // Somebody else's flight may have landed since we looked.
-            if let Some(access) = self.stored(connection, refused).await? {
-                return Ok(access);
-            }
-            let now = self.shared.clock.now();
-            if let Some(lease) = store.lease(&name, owner, now, now + micros(LEASE)).await? {
-                break lease;
-            }
-            if now > give_up {
-                return Err(TokenError::Later("refresh_in_flight"));
-            }
-            self.shared.clock.sleep(LOOK).await;
-        };
-        let flight = async {
-            match self.stored(connection, refused).await {
-                Ok(Some(access)) => Ok(access),
-                Ok(None) => self.fly(connection, &cloud).await,
-                Err(e) => Err(e),
-            }
-        };
-        // An answer that nobody waits for any more would be a pair lost; the compare-and-set on the generation guards a flight without its lease.
-        self.shared.through(&lease, LEASE, flight).await
     }
 
     /// One refresh: ask the provider, store, and only then hand out.
@@ -165,7 +191,10 @@ impl TokenKeeper {
                 }
                 let why = if unanswered { LOST } else { why };
                 let lost = self.lost(connection, provider, why).await;
-                store.put_intent(connection, None).await?;
+                // Until it is told, the next flight must still know why.
+                if matches!(lost, Err(TokenError::NeedsReauth(_))) {
+                    store.put_intent(connection, None).await?;
+                }
                 lost
             }
             // The intent stays: whether the provider took the token is not known.
@@ -179,7 +208,7 @@ impl TokenKeeper {
     /// Stores a pair, again and again where the store fails: nobody else has it, and of a single-use token there is no other. False where
     /// another pair took its place.
     async fn keep(&self, connection: Uuid, before: i64, new: &Tokens) -> Result<bool, TokenError> {
-        let (store, give_up) = (&self.shared.store, self.shared.clock.now() + micros(LEASE));
+        let (store, give_up) = (&self.shared.store, self.shared.clock.now() + micros(KEEP));
         for attempt in 0u32.. {
             let failed = match store.put_tokens(connection, Some(before), new).await {
                 Ok(true) => return Ok(true),
