@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::fetch::Fetcher;
 use crate::http::Http;
+use crate::room::Room;
 use crate::schedule::Scheduler;
 use crate::settings::{self, IngestSettings, Providers, Wrong};
 use crate::shared::Shared;
@@ -52,7 +53,8 @@ impl Ingest {
             })
             .collect();
         let http = Http::new(settings.request_timeout())?;
-        let shared = Arc::new(Shared { settings, clouds, store, outlet, clock, http });
+        let room = Room::new(settings.door_bytes);
+        let shared = Arc::new(Shared { settings, clouds, store, outlet, clock, http, room });
         let tokens = Arc::new(TokenKeeper::new(shared.clone()));
         Ok(Self { shared, tokens })
     }

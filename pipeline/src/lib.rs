@@ -9,6 +9,7 @@ pub mod config;
 pub mod consent;
 #[cfg(feature = "embedded")]
 pub mod dev;
+pub mod listen;
 pub mod live;
 pub mod log;
 pub mod ops;

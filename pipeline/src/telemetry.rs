@@ -11,6 +11,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+/// Connections over the limit of a server.
+pub const CONNECTIONS_REFUSED: &str = "headwater_connections_refused_total";
 /// Records taken by a worker.
 pub const RECORDS_IN: &str = "headwater_records_in_total";
 /// Records a worker made or wrote.

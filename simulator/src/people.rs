@@ -190,7 +190,9 @@ fn make(settings: &Settings, provider: Provider, index: usize, now: Timestamp) -
 fn user_id(provider: Provider, key: u64, canary: Option<&str>) -> String {
     match (provider, canary) {
         // Ids that are numbers hold no word.
-        (Provider::Withings | Provider::Whoop | Provider::Strava | Provider::Polar, Some(_)) => format!("770077007{}", key % 10_000),
+        (Provider::Withings | Provider::Whoop | Provider::Strava | Provider::Polar, Some(_)) => {
+            format!("770077007{}", key % 10_000)
+        }
         (_, Some(word)) => format!("{word}{}", key % 1_000_000),
         (Provider::Withings | Provider::Whoop | Provider::Strava | Provider::Polar, None) => {
             (10_000_000 + key % 50_000_000).to_string()
