@@ -1,13 +1,15 @@
 //! What a stage costs, beside the cost of moving the same bytes with no work done: CPU-seconds of the subject's process, from one run on one
 //! broker, rounds interleaved. Start at `normalize.rs`. `connections.rs` measures what many connections cost, `reading.rs` what pages cost
-//! beside a bare read.
+//! beside a bare read, `overload.rs` what the door does with more than it carries.
 
 mod connections;
 mod copy;
 mod normalize;
+mod overload;
 mod payload;
 mod process;
 mod reading;
+mod rig;
 
 use clap::{Parser, Subcommand};
 
@@ -26,6 +28,8 @@ enum Command {
     Connections(connections::Connections),
     /// Pages of the API beside a bare read of the same rows
     Reading(reading::Reading),
+    /// Ten times as many webhooks as the door carries
+    Overload(overload::Overload),
     /// The bare copy itself: a subject of `normalize`, run by it
     #[command(hide = true)]
     Copy(copy::Copy),
@@ -36,6 +40,7 @@ fn main() -> anyhow::Result<()> {
         Command::Normalize(command) => command.run(),
         Command::Connections(command) => command.run(),
         Command::Reading(command) => command.run(),
+        Command::Overload(command) => command.run(),
         Command::Copy(command) => command.run(),
     }
 }

@@ -10,8 +10,10 @@ mod journey;
 mod kills;
 mod live;
 mod outages;
+mod overload;
 mod people;
 mod rig;
+mod scale_out;
 mod server;
 mod uploads;
 
