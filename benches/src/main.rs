@@ -1,6 +1,7 @@
 //! What a stage costs, beside the cost of moving the same bytes with no work done: CPU-seconds of the subject's process, from one run on one
 //! broker, rounds interleaved. Start at `normalize.rs`. `connections.rs` measures what many connections cost, `reading.rs` what pages cost
-//! beside a bare read, `overload.rs` what the door does with more than it carries.
+//! beside a bare read, `overload.rs` what the door does with more than it
+//! carries, `scale_out` what stands still while instances come and go.
 
 mod connections;
 mod copy;
@@ -10,6 +11,7 @@ mod payload;
 mod process;
 mod reading;
 mod rig;
+mod scale_out;
 
 use clap::{Parser, Subcommand};
 
@@ -30,6 +32,8 @@ enum Command {
     Reading(reading::Reading),
     /// Ten times as many webhooks as the door carries
     Overload(overload::Overload),
+    /// What stands still while instances come and go
+    ScaleOut(scale_out::ScaleOut),
     /// The bare copy itself: a subject of `normalize`, run by it
     #[command(hide = true)]
     Copy(copy::Copy),
@@ -41,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         Command::Connections(command) => command.run(),
         Command::Reading(command) => command.run(),
         Command::Overload(command) => command.run(),
+        Command::ScaleOut(command) => command.run(),
         Command::Copy(command) => command.run(),
     }
 }

@@ -31,8 +31,8 @@ pub struct Overload {
     /// Connections the flood is sent on: the most that wait for an answer at once
     #[arg(long, default_value_t = 512)]
     connections: usize,
-    /// Webhook calls worked on at once
-    #[arg(long, default_value_t = 256)]
+    /// Webhook calls worked on at once: so few that one machine can send ten times what they carry
+    #[arg(long, default_value_t = 8)]
     permits: usize,
     /// Runs `process normalize` and `sink scylla` beside the door
     #[arg(long)]
@@ -58,7 +58,7 @@ impl Overload {
         beside.iter().try_for_each(Role::ready)?;
 
         let calm = flood(self.calls(&rig, None, CALM, 0)).await?;
-        told("closed loop, 64 at once", &calm);
+        told(&format!("closed loop, {} at once", self.permits), &calm);
         let carried = calm.accepted.len() as f64 / calm.took.as_secs_f64();
         let (length, first) = (Duration::from_secs(self.seconds), 1 << 32);
         println!("flood: {:.0} a second for {length:?}, on {} connections", carried * self.times, self.connections);
@@ -85,7 +85,7 @@ impl Overload {
             signing_key: KEY.into(),
             rate,
             length,
-            connections: if rate.is_some() { self.connections } else { 64 },
+            connections: if rate.is_some() { self.connections } else { self.permits },
             patience: Duration::from_secs(1),
             first,
         }
@@ -114,7 +114,7 @@ fn told(what: &str, done: &Flooded) {
         println!("  {status:>9}: {count} ({:.0} a second)", *count as f64 / seconds);
     }
     println!("  due and not sent, more than a second late: {}", done.unsent);
-    for (what, times) in [("accepted", &done.taken), ("refused", &done.refused)] {
+    for (what, times) in [("accepted", &done.taken), ("refused", &done.refused), ("only to be sent", &done.late)] {
         if !times.is_empty() {
             let at = |share| times.value_at_quantile(share) as f64 / 1e3;
             println!("  {what}: p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms from when it was due", at(0.5), at(0.99), at(0.999));

@@ -44,6 +44,8 @@ pub struct Flooded {
     /// Microseconds from when a notification was due until it was accepted, or refused by a 503.
     pub taken: Histogram<u64>,
     pub refused: Histogram<u64>,
+    /// Microseconds from when a notification was due until it was sent: the sender's own share of the times above.
+    pub late: Histogram<u64>,
     /// Due but not sent: the sender was too slow.
     pub unsent: u64,
     pub took: Duration,
@@ -52,13 +54,13 @@ pub struct Flooded {
 impl Flooded {
     fn new() -> Self {
         let times = || Histogram::new_with_bounds(1, LONGEST, 3).expect("three digits can be kept");
-        let (taken, refused) = (times(), times());
-        Self { accepted: vec![], answers: BTreeMap::new(), told_when: 0, taken, refused, unsent: 0, took: Duration::ZERO }
+        let (taken, refused, late) = (times(), times(), times());
+        Self { accepted: vec![], answers: BTreeMap::new(), told_when: 0, taken, refused, late, unsent: 0, took: Duration::ZERO }
     }
 
     fn note(&mut self, person: u64, status: Option<u16>, retry_after: bool, took: Duration) {
         *self.answers.entry(status).or_default() += 1;
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let micros = micros(took);
         match status {
             Some(200..300) => {
                 self.accepted.push(person);
@@ -121,10 +123,12 @@ impl Turn {
                 return;
             }
             tokio::time::sleep_until((self.started + due).into()).await;
-            if self.started.elapsed() > due + flood.patience {
+            let late = self.started.elapsed().saturating_sub(due);
+            if late > flood.patience {
                 self.done().unsent += 1;
                 continue;
             }
+            self.done().late.saturating_record(micros(late));
             self.one(flood.first + number, due).await;
         }
     }
@@ -145,4 +149,8 @@ impl Turn {
         };
         self.done().note(person, status.filter(|_| read), retry_after, self.started.elapsed().saturating_sub(due));
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
