@@ -96,6 +96,16 @@ impl<'p> Rig<'p> {
         config
     }
 
+    /// The topics whose names begin with this.
+    pub fn topics(&self, prefix: &str) -> anyhow::Result<Vec<String>> {
+        let consumer: BaseConsumer = self.client().create()?;
+        let metadata = consumer.fetch_metadata(None, TIMEOUT)?;
+        let mut names: Vec<String> =
+            metadata.topics().iter().map(|t| t.name().to_owned()).filter(|n| n.starts_with(prefix)).collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// The id the registry gave a topic's schema, asked with the tool at hand.
     pub fn schema_id(&self, topic: &str) -> anyhow::Result<u32> {
         let url = format!("{}/subjects/{topic}-value/versions/latest", self.parts.registry);

@@ -1,4 +1,4 @@
-//! Raw records at a steady pace, each partition in its turn, and when each was sent.
+//! Raw records at a steady pace, each topic in its turn, and when each was sent.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,19 +12,19 @@ use crate::payload;
 
 /// A feed that runs until it is stopped.
 pub struct Feed {
-    /// Milliseconds since the epoch at which record `n` was sent: partition `n % partitions`, offset `n / partitions`.
+    /// Milliseconds since the epoch at which record `n` was sent: topic `n % topics`, offset `n / topics`.
     sent: Arc<Mutex<Vec<i64>>>,
-    partitions: usize,
+    topics: usize,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Feed {
-    pub fn start(client: &ClientConfig, topic: &str, schema_id: u32, partitions: i32, rate: f64) -> anyhow::Result<Self> {
+    pub fn start(client: &ClientConfig, topics: &[(String, u32)], rate: f64) -> anyhow::Result<Self> {
         let producer: ThreadedProducer<DefaultProducerContext> =
             client.clone().set("enable.idempotence", "true").set("linger.ms", "0").create()?;
         let (sent, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (times, stopped, topic) = (sent.clone(), stop.clone(), topic.to_owned());
+        let (times, stopped, to) = (sent.clone(), stop.clone(), topics.to_vec());
         let thread = std::thread::spawn(move || {
             let started = Instant::now();
             for n in 0u64.. {
@@ -33,9 +33,9 @@ impl Feed {
                 if stopped.load(Ordering::Relaxed) {
                     break;
                 }
-                let (key, value) = payload::record(n, schema_id);
-                let partition = i32::try_from(n % u64::try_from(partitions)?)?;
-                let record = BaseRecord::to(&topic).partition(partition).key(&key).payload(&value);
+                let (topic, schema_id) = &to[usize::try_from(n)? % to.len()];
+                let (key, value) = payload::record(n, *schema_id);
+                let record = BaseRecord::to(topic).partition(0).key(&key).payload(&value);
                 times.lock().expect("nothing panics under this lock").push(now());
                 // The pace is far from what fills the queue.
                 producer.send(record).map_err(|(e, _)| e)?;
@@ -43,13 +43,13 @@ impl Feed {
             producer.flush(Duration::from_secs(20))?;
             Ok(())
         });
-        Ok(Self { sent, partitions: usize::try_from(partitions)?, stop, thread: Some(thread) })
+        Ok(Self { sent, topics: topics.len(), stop, thread: Some(thread) })
     }
 
-    /// What was sent to a partition from one moment to another: offsets and times.
-    pub fn sent(&self, partition: i32, (from, to): (i64, i64)) -> Vec<(i64, i64)> {
+    /// What was sent to a topic from one moment to another: offsets and times.
+    pub fn sent(&self, topic: usize, (from, to): (i64, i64)) -> Vec<(i64, i64)> {
         let sent = self.sent.lock().expect("nothing panics under this lock");
-        let of = sent.iter().skip(usize::try_from(partition).unwrap_or(0)).step_by(self.partitions);
+        let of = sent.iter().skip(topic).step_by(self.topics);
         (0i64..).zip(of.copied()).filter(|(_, at)| (from..to).contains(at)).collect()
     }
 

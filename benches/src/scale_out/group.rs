@@ -7,8 +7,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use crate::rig::TIMEOUT;
 
-/// Partition to the client id of its holder.
-pub type Holders = BTreeMap<i32, String>;
+/// Topic and partition to the client id of the holder.
+pub type Holders = BTreeMap<(String, i32), String>;
 
 pub struct Group {
     consumer: BaseConsumer,
@@ -20,22 +20,22 @@ impl Group {
         Ok(Self { consumer: client.create()?, name })
     }
 
-    /// How many are members and who holds what of a topic; none while the group is on the move.
-    pub fn holders(&self, topic: &str) -> anyhow::Result<Option<(usize, Holders)>> {
+    /// How many are members and who holds what; none while the group is on the move.
+    pub fn holders(&self) -> anyhow::Result<Option<(usize, Holders)>> {
         let list = self.consumer.fetch_group_list(Some(&self.name), TIMEOUT)?;
         let Some(group) = list.groups().iter().find(|group| group.state() == "Stable") else { return Ok(None) };
         let mut holders = Holders::new();
         for member in group.members() {
-            for partition in assigned(member.assignment().unwrap_or_default(), topic).unwrap_or_default() {
-                holders.insert(partition, member.client_id().to_owned());
+            for place in assigned(member.assignment().unwrap_or_default()).unwrap_or_default() {
+                holders.insert(place, member.client_id().to_owned());
             }
         }
         Ok(Some((group.members().len(), holders)))
     }
 }
 
-/// The partitions of a topic in a member's assignment: version, then topics with their partitions, as the consumer protocol has it.
-fn assigned(bytes: &[u8], topic: &str) -> Option<Vec<i32>> {
+/// The partitions in a member's assignment: version, then topics with their partitions, as the consumer protocol has it.
+fn assigned(bytes: &[u8]) -> Option<Vec<(String, i32)>> {
     let mut rest = bytes.get(2..)?;
     let number = |rest: &mut &[u8]| -> Option<i32> {
         let (head, tail) = rest.split_at_checked(4)?;
@@ -49,10 +49,7 @@ fn assigned(bytes: &[u8], topic: &str) -> Option<Vec<i32>> {
         let (name, tail) = tail.split_at_checked(length)?;
         rest = tail;
         for _ in 0..number(&mut rest)? {
-            let partition = number(&mut rest)?;
-            if name == topic.as_bytes() {
-                found.push(partition);
-            }
+            found.push((String::from_utf8(name.to_vec()).ok()?, number(&mut rest)?));
         }
     }
     Some(found)
@@ -65,8 +62,7 @@ mod tests {
     #[test]
     fn an_assignment_is_read_as_the_protocol_has_it() {
         let bytes = b"\x00\x01\x00\x00\x00\x02\x00\x01a\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x05\x00\x02bc\x00\x00\x00\x01\x00\x00\x00\x07\xff\xff\xff\xff";
-        assert_eq!(assigned(bytes, "a"), Some(vec![0, 5]));
-        assert_eq!(assigned(bytes, "bc"), Some(vec![7]));
-        assert_eq!(assigned(&bytes[..9], "a"), None);
+        assert_eq!(assigned(bytes), Some(vec![("a".into(), 0), ("a".into(), 5), ("bc".into(), 7)]));
+        assert_eq!(assigned(&bytes[..9]), None);
     }
 }

@@ -1,5 +1,7 @@
 //! What stands still, and how long, while instances of `process normalize` come and go under a steady feed.
 //!
+//! The feed goes to every raw topic in turn, of one partition each: the group shares out partitions without a look at their topics.
+//!
 //! A pause is how much later than usual the latest record of a partition came out that was sent around the event: the median of a steady time is
 //! taken off, and the worst of that steady time is told beside it.
 
@@ -11,15 +13,12 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use headwater_schemas::topics;
 
 use self::feed::{Feed, now};
 use self::group::{Group, Holders};
 use self::watch::Watch;
-use crate::payload;
 use crate::rig::{Parts, Rig, Role};
 
-const PARTITIONS: i32 = 12;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// An event is over when everything has been in time for this long.
 const CALM: Duration = Duration::from_secs(3);
@@ -42,7 +41,8 @@ struct Bench<'p> {
     feed: Feed,
     watch: Watch,
     group: Group,
-    raw: String,
+    /// The raw topics.
+    topics: Vec<String>,
     session: String,
     /// Of a steady time, in milliseconds: median and worst.
     steady: (i64, i64),
@@ -59,25 +59,31 @@ impl ScaleOut {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let more =
             format!("[group]\nsession_timeout_ms = {0}\ndrain_ms = {1}\n", self.session_timeout_ms, self.session_timeout_ms / 3);
-        let rig = Rig::new(&self.parts, PARTITIONS, &more)?;
-        let (client, raw) = (rig.client(), payload::topic(&rig.namespace));
-        let watch = runtime.block_on(Watch::start(&client, &topics::OBSERVATION.name(&rig.namespace, None), PARTITIONS))?;
-        let feed = Feed::start(&client, &raw, rig.schema_id(&raw)?, PARTITIONS, self.rate)?;
+        let rig = Rig::new(&self.parts, 1, &more)?;
+        let client = rig.client();
+        let topics = rig.topics(&format!("{}.raw.", rig.namespace))?;
+        let targets =
+            topics.iter().map(|topic| Ok((topic.clone(), rig.schema_id(topic)?))).collect::<anyhow::Result<Vec<_>>>()?;
+        let watch =
+            runtime.block_on(Watch::start(&client, &headwater_schemas::topics::OBSERVATION.name(&rig.namespace, None)))?;
+        let feed = Feed::start(&client, &targets, self.rate)?;
         let group = Group::new(&client, format!("{}.normalize", rig.namespace))?;
         let bench = Bench {
             rig,
             feed,
             watch,
             group,
-            raw,
+            topics,
             session: self.session_timeout_ms.to_string(),
             steady: (0, 0),
             instances: vec![],
         };
         let heartbeat = (self.session_timeout_ms / 10).clamp(200, 3000);
         println!(
-            "{} records a second over {PARTITIONS} partitions, session {} ms, heartbeat {heartbeat} ms",
-            self.rate, self.session_timeout_ms
+            "{} records a second over {} partitions, session {} ms, heartbeat {heartbeat} ms",
+            self.rate,
+            bench.topics.len(),
+            self.session_timeout_ms
         );
         bench.play()
     }
@@ -92,35 +98,38 @@ impl Bench<'_> {
             "steady: an observation is there {} ms after its record was sent (median), {} ms at most",
             self.steady.0, self.steady.1
         );
-        println!("{:<46} {:>5} {:>16} {:>16} {:>10}", "event", "moved", "unmoved, pause", "moved, pause", "rebalances");
-        self.event("nothing", 1, |_| Ok(()))?;
-        self.event("a second instance joins", 2, |bench| bench.start("b", false))?;
-        self.event("two more join", 4, |bench| {
+        println!(
+            "{:<46} {:>5} {:>16} {:>16} {:>16} {:>10}",
+            "event", "moved", "unmoved, pause", "moved, pause", "own, pause", "rebalances"
+        );
+        self.event("nothing", 1, None, |_| Ok(()))?;
+        self.event("a second instance joins", 2, None, |bench| bench.start("b", false))?;
+        self.event("two more join", 4, None, |bench| {
             bench.start("c", false)?;
             bench.start("d", false)
         })?;
-        self.event("one of four leaves by SIGTERM", 3, |bench| bench.stop("d"))?;
-        self.event("another leaves by SIGTERM", 2, |bench| bench.stop("c"))?;
-        self.event("kill -9 of one of two, nobody restarts it", 1, |bench| bench.kill("b"))?;
+        self.event("one of four leaves by SIGTERM", 3, None, |bench| bench.stop("d"))?;
+        self.event("another leaves by SIGTERM", 2, None, |bench| bench.stop("c"))?;
+        self.event("kill -9 of one of two, nobody restarts it", 1, None, |bench| bench.kill("b"))?;
 
         self.stop("a")?;
         for name in ["e", "f", "g"] {
             self.start(name, true)?;
         }
         self.settled(now(), 3)?;
-        self.event("static: nothing", 3, |_| Ok(()))?;
-        self.event("static: one of three stops and starts again", 3, |bench| {
+        self.event("static: nothing", 3, None, |_| Ok(()))?;
+        self.event("static: one of three stops and starts again", 3, Some("f"), |bench| {
             bench.stop("f")?;
             bench.start("f", true)
         })?;
         for name in ["e", "f", "g"] {
-            let at = self.event(&format!("static: kill -9 of {name}, started again at once"), 3, |bench| {
+            let at = self.event(&format!("static: kill -9 of {name}, started again at once"), 3, Some(name), |bench| {
                 bench.kill(name)?;
                 bench.start(name, true)
             })?;
             self.told_first(at, name)?;
         }
-        self.event("static: a fourth joins", 4, |bench| bench.start("h", true))?;
+        self.event("static: a fourth joins", 4, None, |bench| bench.start("h", true))?;
 
         let sent = self.feed.stop()?;
         let started = Instant::now();
@@ -165,8 +174,14 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Does something and tells what stood still. Gives the moment it was done.
-    fn event(&mut self, what: &str, members: usize, act: impl FnOnce(&mut Self) -> anyhow::Result<()>) -> anyhow::Result<i64> {
+    /// Does something and tells what stood still: of what stays, of what moves, and of an instance that is started again. Gives the moment.
+    fn event(
+        &mut self,
+        what: &str,
+        members: usize,
+        again: Option<&str>,
+        act: impl FnOnce(&mut Self) -> anyhow::Result<()>,
+    ) -> anyhow::Result<i64> {
         let (_, before) = self.holders(None)?;
         let counted: Vec<(String, f64)> =
             self.instances.iter().map(|i| (i.name.clone(), i.role.metric("headwater_rebalances_total"))).collect();
@@ -184,16 +199,21 @@ impl Bench<'_> {
                 (more >= 0.0).then_some(more)
             })
             .sum();
-        let moved: BTreeSet<i32> = (0..PARTITIONS).filter(|p| before.get(p) != after.get(p)).collect();
-        let pause = |of: &dyn Fn(&i32) -> bool| {
-            let worst = (0..PARTITIONS).filter(|p| of(p)).map(|p| self.worst(p, (at - BEFORE, until))).max();
+        let holder = |holders: &Holders, topic: usize| holders.get(&(self.topics[topic].clone(), 0)).cloned();
+        let all = 0..self.topics.len();
+        let moved: BTreeSet<usize> = all.clone().filter(|t| holder(&before, *t) != holder(&after, *t)).collect();
+        let own = again.map(|name| format!("normalize-{name}"));
+        let ours = |topic: &usize| own.is_some() && holder(&before, *topic) == own;
+        let pause = |of: &dyn Fn(&usize) -> bool| {
+            let worst = all.clone().filter(|t| of(t)).map(|t| self.worst(t, (at - BEFORE, until))).max();
             worst.map_or("-".to_owned(), |worst| format!("{} ms", (worst - self.steady.0).max(0)))
         };
         println!(
-            "{what:<46} {:>5} {:>16} {:>16} {of_others:>10}",
+            "{what:<46} {:>5} {:>16} {:>16} {:>16} {of_others:>10}",
             moved.len(),
-            pause(&|p| !moved.contains(p)),
-            pause(&|p| moved.contains(p)),
+            pause(&|t| !moved.contains(t) && !ours(t)),
+            pause(&|t| moved.contains(t)),
+            pause(&ours),
         );
         Ok(at)
     }
@@ -203,16 +223,17 @@ impl Bench<'_> {
         let (_, holders) = self.holders(None)?;
         let ours = holders.iter().filter(|(_, holder)| **holder == format!("normalize-{name}"));
         // What was on its way when it died is there within this.
-        let firsts: Vec<i64> = ours.filter_map(|(p, _)| self.watch.first_after(*p, at + 100)).map(|first| first - at).collect();
+        let firsts: Vec<i64> =
+            ours.filter_map(|((topic, _), _)| self.watch.first_after(topic, at + 100)).map(|first| first - at).collect();
         let (least, most) = (firsts.iter().min().copied().unwrap_or(0), firsts.iter().max().copied().unwrap_or(0));
         println!("{:<46} first new output after {least} ms, of its last partition {most} ms", "");
         Ok(())
     }
 
     /// The longest that a record of these times took, in milliseconds.
-    fn worst(&self, partition: i32, span: (i64, i64)) -> i64 {
-        let took = self.feed.sent(partition, span).into_iter();
-        took.map(|(offset, sent)| self.watch.arrival(partition, offset).unwrap_or_else(now) - sent).max().unwrap_or(0)
+    fn worst(&self, topic: usize, span: (i64, i64)) -> i64 {
+        let took = self.feed.sent(topic, span).into_iter();
+        took.map(|(offset, sent)| self.watch.arrival(&self.topics[topic], offset).unwrap_or_else(now) - sent).max().unwrap_or(0)
     }
 
     fn measure_steady(&mut self) -> anyhow::Result<()> {
@@ -221,9 +242,9 @@ impl Bench<'_> {
         let to = now();
         self.in_time(to)?;
         let mut took = Vec::new();
-        for partition in 0..PARTITIONS {
-            let sent = self.feed.sent(partition, (from, to)).into_iter();
-            took.extend(sent.filter_map(|(offset, at)| Some(self.watch.arrival(partition, offset)? - at)));
+        for (index, topic) in self.topics.iter().enumerate() {
+            let sent = self.feed.sent(index, (from, to)).into_iter();
+            took.extend(sent.filter_map(|(offset, at)| Some(self.watch.arrival(topic, offset)? - at)));
         }
         took.sort_unstable();
         anyhow::ensure!(!took.is_empty(), "nothing came out");
@@ -234,8 +255,8 @@ impl Bench<'_> {
     fn holders(&self, members: Option<usize>) -> anyhow::Result<(usize, Holders)> {
         let started = Instant::now();
         loop {
-            if let Some((there, holders)) = self.group.holders(&self.raw)?
-                && holders.len() == usize::try_from(PARTITIONS)?
+            if let Some((there, holders)) = self.group.holders()?
+                && holders.len() == self.topics.len()
                 && members.is_none_or(|members| members == there && spread(&holders) == members)
             {
                 return Ok((there, holders));
@@ -258,11 +279,10 @@ impl Bench<'_> {
     /// Waits until everything that was sent before a moment has come out.
     fn in_time(&self, moment: i64) -> anyhow::Result<()> {
         let started = Instant::now();
-        let last = |partition| self.feed.sent(partition, (0, moment)).last().map(|(offset, _)| *offset);
-        for partition in 0..PARTITIONS {
-            let Some(offset) = last(partition) else { continue };
-            while self.watch.arrival(partition, offset).is_none() {
-                anyhow::ensure!(started.elapsed() < PATIENCE, "partition {partition} stands still for {PATIENCE:?}");
+        for (index, topic) in self.topics.iter().enumerate() {
+            let Some((offset, _)) = self.feed.sent(index, (0, moment)).pop() else { continue };
+            while self.watch.arrival(topic, offset).is_none() {
+                anyhow::ensure!(started.elapsed() < PATIENCE, "{topic} stands still for {PATIENCE:?}");
                 std::thread::sleep(Duration::from_millis(20));
             }
         }

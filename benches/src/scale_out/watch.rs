@@ -18,8 +18,8 @@ use rdkafka::{ClientConfig, Message as _};
 
 use crate::rig::TIMEOUT;
 
-/// Raw partition and offset, to the broker's time of the first observation in milliseconds, and how many observations there are.
-type Seen = HashMap<(i32, i64), (i64, u32)>;
+/// Raw topic and offset, to the broker's time of the first observation in milliseconds, and how many observations there are.
+type Seen = HashMap<(String, i64), (i64, u32)>;
 
 /// A reader of the observation topic, until it is stopped.
 pub struct Watch {
@@ -30,7 +30,7 @@ pub struct Watch {
 
 impl Watch {
     /// Has the broker stamp the topic's records when they arrive, and reads it.
-    pub async fn start(client: &ClientConfig, topic: &str, partitions: i32) -> anyhow::Result<Self> {
+    pub async fn start(client: &ClientConfig, topic: &str) -> anyhow::Result<Self> {
         let admin: AdminClient<DefaultClientContext> = client.create()?;
         let stamped = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("message.timestamp.type", "LogAppendTime");
         let done = admin.alter_configs([&stamped], &AdminOptions::new().request_timeout(Some(TIMEOUT))).await?;
@@ -38,9 +38,7 @@ impl Watch {
         let consumer: BaseConsumer =
             client.clone().set("group.id", format!("{topic}.watch")).set("fetch.wait.max.ms", "50").create()?;
         let mut list = TopicPartitionList::new();
-        for partition in 0..partitions {
-            list.add_partition_offset(topic, partition, Offset::Beginning)?;
-        }
+        list.add_partition_offset(topic, 0, Offset::Beginning)?;
         consumer.assign(&list)?;
         let (seen, stop) = (Arc::new(Mutex::new(Seen::new())), Arc::new(AtomicBool::new(false)));
         let (noted, stopped) = (seen.clone(), stop.clone());
@@ -52,7 +50,7 @@ impl Watch {
                 let (_, body) = wire::split(message.payload().unwrap_or_default())?;
                 let observation = Observation::decode(body)?;
                 let mut noted = noted.lock().expect("nothing panics under this lock");
-                let (first, count) = noted.entry((observation.raw_partition, observation.raw_offset)).or_insert((at, 0));
+                let (first, count) = noted.entry((observation.raw_topic.to_owned(), observation.raw_offset)).or_insert((at, 0));
                 (*first, *count) = ((*first).min(at), *count + 1);
             }
             Ok(())
@@ -61,14 +59,14 @@ impl Watch {
     }
 
     /// When the first observation of a raw record arrived.
-    pub fn arrival(&self, partition: i32, offset: i64) -> Option<i64> {
-        self.seen.lock().expect("nothing panics under this lock").get(&(partition, offset)).map(|(at, _)| *at)
+    pub fn arrival(&self, topic: &str, offset: i64) -> Option<i64> {
+        self.seen.lock().expect("nothing panics under this lock").get(&(topic.to_owned(), offset)).map(|(at, _)| *at)
     }
 
-    /// The first arrival of a partition after a moment.
-    pub fn first_after(&self, partition: i32, moment: i64) -> Option<i64> {
+    /// The first arrival from a topic after a moment.
+    pub fn first_after(&self, topic: &str, moment: i64) -> Option<i64> {
         let seen = self.seen.lock().expect("nothing panics under this lock");
-        seen.iter().filter(|((p, _), (at, _))| *p == partition && *at > moment).map(|(_, (at, _))| *at).min()
+        seen.iter().filter(|((from, _), (at, _))| from == topic && *at > moment).map(|(_, (at, _))| *at).min()
     }
 
     /// Raw records of which something arrived, and observations in all.
