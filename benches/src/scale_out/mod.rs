@@ -62,6 +62,7 @@ impl ScaleOut {
         let rig = Rig::new(&self.parts, 1, &more)?;
         let client = rig.client();
         let topics = rig.topics(&format!("{}.raw.", rig.namespace))?;
+        anyhow::ensure!(!topics.is_empty(), "the broker has no raw topics of this run, expected those just made");
         let targets =
             topics.iter().map(|topic| Ok((topic.clone(), rig.schema_id(topic)?))).collect::<anyhow::Result<Vec<_>>>()?;
         let watch =

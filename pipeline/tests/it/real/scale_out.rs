@@ -94,7 +94,11 @@ impl<'r> Watch<'r> {
     async fn until(&mut self, over: impl Fn(&Self) -> bool) {
         let started = Instant::now();
         while !over(self) {
-            assert!(started.elapsed() < 3 * MINUTE, "not within three minutes; seconds since the last request: {:?}", self.since());
+            assert!(
+                started.elapsed() < 3 * MINUTE,
+                "not within three minutes; seconds since the last request: {:?}",
+                self.since()
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
             self.look();
         }
