@@ -104,9 +104,9 @@ impl<'r> Watch<'r> {
         }
     }
 
-    /// Requests that came before their time, since some moment.
+    /// Requests too close to the one before to be of the next time, since some moment: a time may be asked for late, while its partition moves.
     fn again(&self, since: Instant) -> usize {
-        let early = |pair: &&[Instant]| pair[1] > since && pair[1] - pair[0] < MINUTE - Duration::from_secs(5);
+        let early = |pair: &&[Instant]| pair[1] > since && pair[1] - pair[0] < MINUTE / 2;
         self.asked.values().map(|asked| asked.windows(2).filter(early).count()).sum()
     }
 
