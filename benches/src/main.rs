@@ -1,16 +1,20 @@
 //! What a stage costs, beside the cost of moving the same bytes with no work done: CPU-seconds of the subject's process, from one run on one
 //! broker, rounds interleaved. Start at `normalize.rs`. `connections.rs` measures what many connections cost, `reading.rs` what pages cost
-//! beside a bare read, `replay.rs` what going through raw records once more costs.
+//! beside a bare read, `replay.rs` what going through raw records once more costs, `overload.rs` what the door does with more than it carries,
+//! `scale_out` what stands still while instances come and go.
 
 mod broker;
 mod connections;
 mod copy;
 mod normalize;
+mod overload;
 mod payload;
 mod process;
 mod reading;
 mod replay;
+mod rig;
 mod rows;
+mod scale_out;
 
 use clap::{Parser, Subcommand};
 
@@ -31,6 +35,10 @@ enum Command {
     Reading(reading::Reading),
     /// A whole raw topic gone through once more, twice: what it costs, and that every stored row is the same
     Replay(replay::Replay),
+    /// Ten times as many webhooks as the door carries
+    Overload(overload::Overload),
+    /// What stands still while instances come and go
+    ScaleOut(scale_out::ScaleOut),
     /// The bare copy itself: a subject of `normalize`, run by it
     #[command(hide = true)]
     Copy(copy::Copy),
@@ -42,6 +50,8 @@ fn main() -> anyhow::Result<()> {
         Command::Connections(command) => command.run(),
         Command::Reading(command) => command.run(),
         Command::Replay(command) => command.run(),
+        Command::Overload(command) => command.run(),
+        Command::ScaleOut(command) => command.run(),
         Command::Copy(command) => command.run(),
     }
 }

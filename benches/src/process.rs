@@ -81,7 +81,8 @@ impl Subject {
         Ok(last)
     }
 
-    fn stop(&mut self) {
+    /// SIGTERM, and its end.
+    pub fn stop(&mut self) {
         // SIGTERM through the shell's kill: the standard library only knows SIGKILL, and a drained stop is part of the subject.
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();

@@ -98,11 +98,24 @@ impl Cloud {
             let old = keyset.bytes.is_none() || now - keyset.fetched_at > micros(KEYSET_LIFE) || missing_key;
             old && (keyset.tried_at == 0 || now - keyset.tried_at >= micros(KEYSET_PAUSE))
         };
-        let _flight = self.fetching.lock().await;
+        let (known, fetched_at, quiet) = {
+            let keyset = self.keyset.lock().expect("nothing panics under this lock");
+            (keyset.bytes.is_some(), keyset.fetched_at, !stale(&keyset))
+        };
+        if known && quiet && !missing_key {
+            return false;
+        }
+        // With a set at hand nobody waits for another's request: the door would stand still as long as the key server does.
+        let _flight = match self.fetching.try_lock() {
+            Ok(flight) => flight,
+            Err(_) if known && !missing_key => return false,
+            Err(_) => self.fetching.lock().await,
+        };
         {
             let mut keyset = self.keyset.lock().expect("nothing panics under this lock");
             if !stale(&keyset) {
-                return false;
+                // Another's request may have brought it meanwhile.
+                return keyset.fetched_at != fetched_at;
             }
             keyset.tried_at = now;
         }

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::fetch::Fetcher;
 use crate::http::{Http, Line, Wire};
+use crate::room::Room;
 use crate::schedule::Scheduler;
 use crate::settings::{self, IngestSettings, Providers, Wrong};
 use crate::shared::Shared;
@@ -67,7 +68,8 @@ impl Ingest {
                 Some((id, Arc::new(Cloud::new(*source, provider, &settings))))
             })
             .collect();
-        let shared = Arc::new(Shared { settings, clouds, store, outlet, clock, http: Http::over(line) });
+        let room = Room::new(settings.door_bytes);
+        let shared = Arc::new(Shared { settings, clouds, store, outlet, clock, http: Http::over(line), room });
         let tokens = Arc::new(TokenKeeper::new(shared.clone()));
         Ok(Self { shared, tokens })
     }

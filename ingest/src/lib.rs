@@ -16,6 +16,7 @@ pub mod limits;
 pub mod outlet;
 mod push;
 pub mod receive;
+mod room;
 pub mod schedule;
 pub mod settings;
 mod shared;

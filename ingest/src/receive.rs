@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::OutletError;
 use crate::cloud::Cloud;
 use crate::push::{self, Pushed};
+use crate::room::Unread;
 use crate::shared::Shared;
 
 /// Calls taken, by provider.
@@ -35,6 +36,7 @@ pub const SECONDS: &str = "headwater_webhook_duration_seconds";
 /// Most bytes of an oversize body that are read and dropped.
 const DISCARD: usize = 8 << 20;
 
+const FULL: &str = "full";
 /// Told to whom finds the door full.
 const FULL_RETRY: Duration = Duration::from_secs(2);
 
@@ -99,7 +101,10 @@ async fn call(State(door): State<Arc<Door>>, Path(path): Path<Vec<(String, Strin
         }
         Err(answer) => {
             metrics::counter!(REFUSED, "provider" => provider, "code" => answer.code).increment(1);
-            tracing::info!(provider, status = answer.status, code = answer.code, "webhook call refused");
+            // Under a flood the counter tells it; a line for each would cost more than the refusal.
+            if answer.code != FULL {
+                tracing::info!(provider, status = answer.status, code = answer.code, "webhook call refused");
+            }
             answer.into_response()
         }
     }
@@ -108,14 +113,11 @@ async fn call(State(door): State<Arc<Door>>, Path(path): Path<Vec<(String, Strin
 impl Door {
     async fn take(&self, cloud: &Cloud, tail: &str, request: Request) -> Result<Receipt, Answer> {
         let Some(webhook) = &cloud.profile().webhook else { return Err(Answer::new(404, "no_webhook")) };
-        let Ok(_permit) = self.permits.try_acquire() else {
-            return Err(Answer { retry_after: Some(FULL_RETRY), ..Answer::new(503, "full") });
-        };
         // A little earlier than the provider gives up: an answer it does not hear is worse than an honest "later".
         let deadline = webhook.deadline.mul_f64(0.9);
         match tokio::time::timeout(deadline, self.judge(cloud, webhook.body_limit, tail, request)).await {
             Ok(done) => done,
-            Err(_) => Err(Answer { retry_after: Some(FULL_RETRY), ..Answer::new(503, "deadline") }),
+            Err(_) => Err(later("deadline")),
         }
     }
 
@@ -126,7 +128,13 @@ impl Door {
             discard(body).await;
             return Err(Answer::new(413, "too_large"));
         }
-        let body = read(body, limit).await?;
+        let body = self.shared.room.read(body, limit).await.map_err(|unread| match unread {
+            Unread::Full => later(FULL),
+            Unread::TooLarge => Answer::new(413, "too_large"),
+            Unread::CutOff => Answer::new(400, "cut_off"),
+        })?;
+        // Only now: whoever dribbles holds the bytes he sent, and no place of those who are done.
+        let Ok(_permit) = self.permits.try_acquire() else { return Err(later(FULL)) };
         let headers: Vec<(&str, &[u8])> =
             parts.headers.iter().map(|(name, value)| (HeaderName::as_str(name), value.as_bytes())).collect();
         let now = self.shared.clock.now();
@@ -139,7 +147,7 @@ impl Door {
                 tail,
                 query,
                 headers: &headers,
-                body: &body,
+                body: &body.bytes,
                 keys: &keys,
                 now,
             })
@@ -174,12 +182,12 @@ impl Door {
         self.shared.outlet.append(&outbox).await.map_err(|e| {
             tracing::warn!(provider = cloud.profile().id, "webhook not taken: {e}");
             let after = if let OutletError::Full { retry_after } = e { retry_after } else { FULL_RETRY };
-            Answer { retry_after: Some(after), ..Answer::new(503, "log_unavailable") }
+            Answer { retry_after: Some(after), ..later("log_unavailable") }
         })
     }
 
     async fn payload(&self, cloud: &Cloud, user: &str, pushed: Pushed<'_>, out: &mut Outbox) -> Result<(), Answer> {
-        let unavailable = || Answer { retry_after: Some(FULL_RETRY), ..Answer::new(503, "store_unavailable") };
+        let unavailable = || later("store_unavailable");
         let id = ids::connection(cloud.profile().id, user);
         let Some(connection) = self.shared.store.connection(id).await.map_err(|_| unavailable())? else {
             metrics::counter!(IGNORED, "provider" => cloud.profile().id).increment(1);
@@ -202,13 +210,9 @@ async fn discard(body: Body) {
     }
 }
 
-async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Answer> {
-    // The limit is on what is read, so a body that lies about its length is stopped as well.
-    let read = to_bytes(body, limit).await.map_err(|e| {
-        let too_large = std::error::Error::source(&e).is_some_and(|source| source.to_string().contains("length limit"));
-        if too_large { Answer::new(413, "too_large") } else { Answer::new(400, "cut_off") }
-    })?;
-    Ok(read.into())
+/// Taken if it comes again a little later.
+fn later(code: &'static str) -> Answer {
+    Answer { retry_after: Some(FULL_RETRY), ..Answer::new(503, code) }
 }
 
 fn hint(cloud: &Cloud, notice: &Notice, now: i64, out: &mut Outbox) {

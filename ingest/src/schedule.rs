@@ -100,6 +100,11 @@ impl Scheduler {
             let connection: Option<Connection> = connection.filter(|c| c.state == ConnectionState::Active);
             let Some(connection) = connection else { continue };
             let Some(cloud) = self.shared.cloud(&connection.provider) else { continue };
+            // What we know is as old as our last look: whoever held the partition until now may have hinted since.
+            if let Some(next) = connection.next_poll.filter(|next| *next > now) {
+                entries.push((entry.shard, next, entry.id));
+                continue;
+            }
             if let Some(open) = closed_until(&cloud.settings.maintenance, now) {
                 entries.push((entry.shard, open + spread(&*self.shared.clock), entry.id));
                 continue;

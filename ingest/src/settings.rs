@@ -15,6 +15,8 @@ use serde::Deserialize;
 pub struct IngestSettings {
     /// Webhook calls worked on at once; more are told to come back.
     pub door_permits: usize,
+    /// Bytes of webhook bodies and batches held at once; more are told to come back.
+    pub door_bytes: usize,
     /// Connections asked at once, for fresh data and for history.
     pub live_concurrency: usize,
     pub history_concurrency: usize,
@@ -38,6 +40,7 @@ impl Default for IngestSettings {
     fn default() -> Self {
         Self {
             door_permits: 256,
+            door_bytes: 64 << 20,
             live_concurrency: 16,
             history_concurrency: 4,
             turn_ms: 8_000,
@@ -143,6 +146,15 @@ pub fn validate(ingest: &IngestSettings, providers: &Providers) -> Result<(), Wr
     let positive =
         |key: &str, value: u64| if value > 0 { Ok(()) } else { Err(Wrong::new(format!("ingest.{key}"), "a number above 0")) };
     positive("door_permits", ingest.door_permits as u64)?;
+    let largest =
+        headwater_sources::ALL.iter().filter(|source| providers.contains_key(source.profile().id)).filter_map(|source| {
+            let profile = source.profile();
+            profile.webhook.as_ref().map(|w| w.body_limit).max(profile.upload.as_ref().map(|u| u.body_limit))
+        });
+    let largest = largest.max().unwrap_or(1);
+    if ingest.door_bytes < largest {
+        return Err(Wrong::new("ingest.door_bytes", format!("at least {largest}, the largest body of a configured provider")));
+    }
     positive("live_concurrency", ingest.live_concurrency as u64)?;
     positive("history_concurrency", ingest.history_concurrency as u64)?;
     positive("turn_ms", ingest.turn_ms)?;

@@ -57,6 +57,16 @@ pub struct Listen {
     pub receive: String,
     pub api: String,
     pub simulator: String,
+    /// Connections at once, of each server; more are told to come back. The process may open more files than this.
+    pub connections: usize,
+    /// How long a connection may idle, or take for the head of a request. Longer than what stands in front keeps its connections.
+    pub idle_seconds: u64,
+}
+
+impl Listen {
+    pub fn limits(&self) -> crate::listen::Limits {
+        crate::listen::Limits { connections: self.connections, idle: std::time::Duration::from_secs(self.idle_seconds) }
+    }
 }
 
 impl Default for Listen {
@@ -66,6 +76,8 @@ impl Default for Listen {
             receive: "127.0.0.1:8080".into(),
             api: "127.0.0.1:8090".into(),
             simulator: "127.0.0.1:8100".into(),
+            connections: 1024,
+            idle_seconds: 75,
         }
     }
 }
@@ -286,6 +298,10 @@ impl Config {
         anyhow::ensure!(
             self.store.scylla.is_some() != self.store.sqlite.is_some(),
             "store: expected exactly one of [store.scylla] and [store.sqlite]"
+        );
+        anyhow::ensure!(
+            self.listen.connections > 0 && self.listen.idle_seconds > 0,
+            "listen.connections, listen.idle_seconds: expected numbers above 0"
         );
         let known = || headwater_sources::ALL.iter().map(|s| s.profile().id).collect::<Vec<_>>().join(", ");
         for provider in self.providers.keys() {

@@ -11,6 +11,7 @@ pub mod consent;
 pub mod dead;
 #[cfg(feature = "embedded")]
 pub mod dev;
+pub mod listen;
 pub mod live;
 pub mod log;
 pub mod ops;

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use anyhow::Context as _;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// Whether the role takes part: set once everything it needs has answered, unset while it drains.
@@ -33,28 +32,18 @@ pub fn router(metrics: PrometheusHandle, ready: Ready) -> Router {
         .route("/health/ready", get(answer))
 }
 
-/// Serves a router until `stop`, then finishes the requests at hand.
+/// How often measured times are summed up.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Sums up measured times until `stop`: each one is kept by itself until then, also where nobody ever asks for `/metrics`.
 ///
 /// # Errors
-/// When the address is taken.
-pub async fn serve(address: &str, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
-    let listener = bind(address).await?;
-    serve_on(listener, router, stop).await
-}
-
-/// # Errors
-/// When the address is taken.
-pub async fn bind(address: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
-}
-
-/// The same on a listener that is bound already.
-///
-/// # Errors
-/// When the listener breaks.
-pub async fn serve_on(listener: TcpListener, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
-    axum::serve(listener, router.into_make_service_with_connect_info::<std::net::SocketAddr>())
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await?;
-    Ok(())
+/// None.
+pub async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(UPKEEP) => metrics.run_upkeep(),
+        }
+    }
 }

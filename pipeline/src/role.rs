@@ -26,7 +26,6 @@ use crate::app::App;
 use crate::config::Guarantee;
 use crate::breaker::Breaker;
 use crate::consent::{self, ConsentTable};
-use crate::live;
 use crate::log::kafka::partition;
 use crate::ops::{self, Ready};
 use crate::run::Work;
@@ -34,6 +33,7 @@ use crate::supervise::Supervisor;
 use crate::telemetry::Telemetry;
 use crate::work::{Deliver, Fetch, Process};
 use crate::worker::{self, Watch};
+use crate::{listen, live};
 
 /// Workers of the fetch role: live hints, history hints with a share of their own, and hints that wait.
 pub const FETCH_WORKERS: &[&str] = &["fetch", "fetch-history", "fetch-later"];
@@ -60,9 +60,10 @@ pub async fn serve(app: App, role: Role, telemetry: Telemetry) -> anyhow::Result
     let mut tasks = Supervisor::default();
     let ready = Ready::default();
     let router = ops::router(telemetry.metrics.clone(), ready.clone());
-    let listener = ops::bind(&app.config.listen.ops).await?;
+    let listener = listen::bind(&app.config.listen.ops).await?;
     let stop = tasks.stop();
-    tasks.start("ops", ops::serve_on(listener, router, stop));
+    tasks.start("ops", listen::serve(listener, router, app.config.listen.limits(), stop));
+    tasks.start("upkeep", ops::upkeep(telemetry.metrics.clone(), tasks.stop()));
     let drain = Duration::from_millis(app.config.group.drain_ms) + Duration::from_secs(20);
     let signal = tasks.stop();
     let starting = start(&app, role, &mut tasks);
@@ -90,7 +91,7 @@ pub async fn start(app: &Arc<App>, role: Role, tasks: &mut Supervisor) -> anyhow
     match role {
         Role::Receive => {
             let store = app.store().await?;
-            let listener = ops::bind(&app.config.listen.receive).await?;
+            let listener = listen::bind(&app.config.listen.receive).await?;
             receive(app, store, listener, tasks)
         }
         Role::Fetch => {
@@ -116,7 +117,7 @@ pub async fn start(app: &Arc<App>, role: Role, tasks: &mut Supervisor) -> anyhow
                 "api: expected [api.auth] or api.token, nothing is served to everybody"
             );
             let store = app.store().await?;
-            let listener = ops::bind(&app.config.listen.api).await?;
+            let listener = listen::bind(&app.config.listen.api).await?;
             let consents = consent::follow(app, None, tasks).await?;
             let feed = live::follow(app, consents, tasks).await?;
             api(app, store, access(settings)?, feed, (listener, Router::new()), tasks)
@@ -150,8 +151,9 @@ pub fn receive(
     let producer = app.producer_with("receive", DOOR_LINGER)?;
     let ingest = app.ingest(store, Arc::new(producer.clone()))?;
     let (router, stop) = (ingest.receive_router().merge(ingest.upload_router()), tasks.stop());
+    let limits = app.config.listen.limits();
     tasks.start("receive", async move {
-        ops::serve_on(listener, router, stop).await?;
+        listen::serve(listener, router, limits, stop).await?;
         tokio::task::block_in_place(|| producer.flush(Duration::from_secs(5)));
         Ok(())
     });
@@ -179,12 +181,12 @@ pub fn api(
     // Each answer waits for the record of its act.
     let producer = app.producer_with("api", Duration::ZERO)?;
     let accounts = app.ingest(store.clone(), Arc::new(producer.clone()))?.accounts();
-    let settings = app.config.api.clone();
+    let (settings, limits) = (app.config.api.clone(), app.config.listen.limits());
     let mailer = settings.mail.as_ref().map(Mailer::new).transpose().map_err(|why| anyhow::anyhow!(why))?;
     let (router, stop) =
         (headwater_api::router(Arc::new(Api { store, accounts, settings, access, mailer, feed: Some(feed) })), tasks.stop());
     tasks.start("api", async move {
-        ops::serve_on(listener, router.merge(beside), stop).await?;
+        listen::serve(listener, router.merge(beside), limits, stop).await?;
         tokio::task::block_in_place(|| producer.flush(Duration::from_secs(5)));
         Ok(())
     });

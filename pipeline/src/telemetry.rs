@@ -14,6 +14,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::dead::letter::header;
 
+/// Connections over the limit of a server.
+pub const CONNECTIONS_REFUSED: &str = "headwater_connections_refused_total";
 /// Records taken by a worker.
 pub const RECORDS_IN: &str = "headwater_records_in_total";
 /// Records a worker made or wrote.

@@ -29,6 +29,7 @@ mod day;
 mod dice;
 mod faults;
 mod fitbit;
+pub mod flood;
 mod google_health;
 mod oauth;
 mod people;

@@ -27,6 +27,8 @@ use crate::{google_health, rest, withings};
 pub struct ProviderCounts {
     /// Requests by endpoint, such as `POST /measure getmeas` or `GET /v4/users/me/dataTypes/steps/dataPoints`.
     pub requests: BTreeMap<String, u64>,
+    /// Requests for data by person and stream, where a cloud's data are listed by start and end.
+    pub asked: BTreeMap<String, BTreeMap<String, u64>>,
     /// Token refreshes that succeeded.
     pub refreshes: u64,
     /// Answers "too many requests", from the quota or from a fault.

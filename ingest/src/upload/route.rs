@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::to_bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +18,7 @@ use uuid::Uuid;
 
 use super::body::{self, Wrong};
 use super::{Batch, Taken, UploadError, Uploads};
+use crate::room::Unread;
 use crate::shared::Shared;
 
 /// Batches taken, by provider and outcome.
@@ -99,22 +99,30 @@ async fn upload(State(desk): State<Arc<Desk>>, Path((stream, batch)): Path<(Stri
 
 impl Desk {
     async fn take(&self, stream: &str, batch: &str, request: Request) -> Result<Response, Refused> {
-        let Ok(_permit) = self.permits.try_acquire() else { return Err(Refused::new(503, "full", "try again later")) };
+        let full = || Refused::new(503, "full", "try again later");
         let (parts, body) = request.into_parts();
         // Who brings it is known before a byte of it is read.
-        let connection = self.bringer(&parts.headers).await?;
+        let connection = {
+            let _permit = self.permits.try_acquire().map_err(|_| full())?;
+            self.bringer(&parts.headers).await?
+        };
         let cloud = self.uploads.shared.cloud(&connection.provider);
         let limit = cloud.and_then(|cloud| cloud.profile().upload.as_ref().map(|upload| upload.body_limit)).unwrap_or(0);
         let too_large = || Refused::from(UploadError::TooLarge(limit));
-        // Whoever dribbles must not keep the others out.
-        let read = tokio::time::timeout(PATIENCE, to_bytes(body, limit)).await;
+        let room = &self.uploads.shared.room;
+        let read = tokio::time::timeout(PATIENCE, room.read(body, limit)).await;
         let read = read.map_err(|_| Refused::new(408, "too_slow", "the body did not come in time"))?;
-        let packed = read.map_err(|e| {
-            let long = std::error::Error::source(&e).is_some_and(|source| source.to_string().contains("length limit"));
-            if long { too_large() } else { Refused::new(400, "cut_off", "the body ended too early") }
+        let mut packed = read.map_err(|unread| match unread {
+            Unread::Full => full(),
+            Unread::TooLarge => too_large(),
+            Unread::CutOff => Refused::new(400, "cut_off", "the body ended too early"),
         })?;
+        // Only now: whoever dribbles holds the bytes he sent, and no place of those who are done.
+        let _permit = self.permits.try_acquire().map_err(|_| full())?;
         let encoding = parts.headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
-        let unpacked = body::unpack(packed.into(), encoding, limit).map_err(|wrong| match wrong {
+        // How much it comes to when it is unpacked is only known then.
+        let _room = if encoding.is_some() { Some(room.take(limit).ok_or_else(full)?) } else { None };
+        let unpacked = body::unpack(std::mem::take(&mut packed.bytes), encoding, limit).map_err(|wrong| match wrong {
             Wrong::TooLarge => too_large(),
             Wrong::Encoding => Refused::new(415, "bad_encoding", "expected a plain body, or one packed with gzip"),
         })?;

@@ -70,3 +70,21 @@ async fn the_paused_and_other_instances_connections_are_not_hinted() {
     assert_eq!(third.tick(&|_| true).await.expect("the store"), 2);
     assert!(!hinted(&world).contains(&ids[1]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_comes_from_another_instance_is_not_hinted_for_a_time_that_was_hinted_there() {
+    let world = World::new().await;
+    let model = world.store.connection(world.connection).await.expect("the store").expect("a connection");
+    let soon = jiff::Timestamp::now().as_microsecond() + 300_000;
+    let connection = Connection { id: Uuid::new_v4(), next_poll: Some(soon), ..model };
+    world.store.put_connection(&connection).await.expect("the store");
+    let (here, there) = (world.ingest.scheduler(), world.ingest.scheduler());
+    let ours = |id: Uuid| id == connection.id;
+    assert_eq!(there.tick(&|_| false).await.expect("the store"), 0, "it has seen when the connection is due");
+    while here.tick(&ours).await.expect("the store") == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    // The partition moves.
+    assert_eq!(there.tick(&ours).await.expect("the store"), 0);
+    assert_eq!(hinted(&world), [connection.id]);
+}

@@ -23,7 +23,7 @@ use crate::log::kafka::{Admin, catalogue};
 use crate::ops::{self, Ready};
 use crate::registry::embedded;
 use crate::supervise::Supervisor;
-use crate::{consent, live, role, telemetry};
+use crate::{consent, listen, live, role, telemetry};
 
 /// Run everything in this process: embedded broker, registry, store, simulated providers, all roles.
 #[derive(Debug, Args)]
@@ -56,7 +56,7 @@ struct Addresses {
 
 impl Addresses {
     async fn take() -> anyhow::Result<Self> {
-        let bind = async |wanted| ops::bind(&format!("127.0.0.1:{}", broker::port(wanted)?)).await;
+        let bind = async |wanted| listen::bind(&format!("127.0.0.1:{}", broker::port(wanted)?)).await;
         Ok(Self {
             kafka: format!("127.0.0.1:{}", broker::port(9092)?),
             registry: bind(8081).await?,
@@ -90,7 +90,7 @@ impl Dev {
         let file = data.join("headwater.toml");
         std::fs::write(&file, &text)?;
         let app = Arc::new(App::new(Config::parse(&text)?)?);
-        let mut tasks = Supervisor::default();
+        let (mut tasks, limits) = (Supervisor::default(), app.config.listen.limits());
 
         let (kafka, stop) = (at.kafka.clone(), tasks.stop());
         // The broker outlives the roles: they drain into it.
@@ -99,7 +99,7 @@ impl Dev {
             let stop = broker_stop.clone();
             async move { broker::serve(&kafka, stop).await }
         }]);
-        tasks.start("registry", ops::serve_on(at.registry, embedded::router(), stop.clone()));
+        tasks.start("registry", listen::serve(at.registry, embedded::router(), limits, stop.clone()));
         broker::await_listening(&at.kafka).await?;
         let admin = Admin::new(&app.config.kafka, 1)?;
         let wanted = catalogue(&app.config.namespace, &crate::command::workers());
@@ -108,7 +108,8 @@ impl Dev {
         let store = app.store().await?;
         store.migrate().await?;
         let ready = Ready::default();
-        tasks.start("ops", ops::serve_on(at.ops, ops::router(telemetry.metrics.clone(), ready.clone()), stop.clone()));
+        tasks.start("ops", listen::serve(at.ops, ops::router(telemetry.metrics.clone(), ready.clone()), limits, stop.clone()));
+        tasks.start("upkeep", ops::upkeep(telemetry.metrics.clone(), stop.clone()));
         let (access, dev_routes) = tokens::issuer(&api, app.config.api.token.clone());
         role::receive(&app, store.clone(), at.receive, &mut tasks)?;
         role::fetch(&app, store.clone(), &mut tasks).await?;

@@ -133,6 +133,10 @@ impl<'a> Call<'a> {
 
     /// What started within [from, to), newest last.
     pub fn range(&self, who: &Profile, stream: &str, from: i64, to: i64) -> Vec<Record> {
+        self.world.count(self.provider, |counts| {
+            let streams = counts.asked.entry(who.person.user_id.clone()).or_default();
+            *streams.entry(stream.to_owned()).or_default() += 1;
+        });
         self.world.range(who, stream, from, to, self.world.horizon())
     }
 
@@ -147,7 +151,7 @@ impl<'a> Call<'a> {
 
     /// One record by the id in its body.
     pub fn one(&self, who: &Profile, stream: &str, id: &str) -> Answer {
-        let all = self.range(who, stream, 0, i64::MAX / 4);
+        let all = self.world.range(who, stream, 0, i64::MAX / 4, self.world.horizon());
         let found = all.into_iter().find(|record| data_id(record) == id);
         found.map_or_else(|| Err(problem(404, "Record Not Found")), |record| ok(record.body))
     }

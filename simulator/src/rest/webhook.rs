@@ -13,13 +13,13 @@ use crate::record::Record;
 use crate::send::Notification;
 use crate::world::World;
 
-fn mac(key: &str, over: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn mac(key: &str, over: &[&[u8]]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("HMAC takes keys of any length");
     over.iter().for_each(|part| mac.update(part));
     mac.finalize().into_bytes().to_vec()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientContext, Timestamp};
@@ -25,6 +25,8 @@ use crate::log::Batch;
 use crate::telemetry;
 
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
+/// A commit is waited for at most this long before the next one is sent.
+const ANSWER: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 /// While a partition waits for room the thread looks at it this often.
 const POLL_BUSY: Duration = Duration::from_millis(5);
@@ -40,8 +42,9 @@ struct Held {
     /// Handed out and not yet advanced.
     busy: usize,
     paused: bool,
-    /// Advanced and not yet committed.
-    commit: Option<i64>,
+    /// How far it was advanced, and how far a commit of that was sent.
+    next: Option<i64>,
+    committed: Option<i64>,
     progress: Instant,
 }
 
@@ -50,6 +53,8 @@ struct Shared {
     settings: Arc<ConsumerSettings>,
     held: Mutex<HashMap<Place, Held>>,
     epochs: Mutex<u64>,
+    /// Since when a commit is on its way. One at a time: while the group is on the move the client keeps them all back, to have them refused.
+    committing: Mutex<Option<Instant>>,
     leases: mpsc::Sender<KafkaLease>,
     tell: Sender<Advance>,
     advances: Receiver<Advance>,
@@ -86,11 +91,29 @@ impl ConsumerContext for Context {
         }
         metrics::counter!(telemetry::REBALANCES, "group" => self.0.settings.group.clone()).increment(1);
     }
+
+    /// A commit that was refused, mostly because the group was on the move, is sent again.
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        *self.0.committing() = None;
+        if result.is_ok() {
+            return;
+        }
+        let mut held = self.0.held();
+        for element in offsets.elements() {
+            if let Some(held) = held.get_mut(&(Arc::from(element.topic()), element.partition())) {
+                held.committed = None;
+            }
+        }
+    }
 }
 
 impl Shared {
     fn held(&self) -> MutexGuard<'_, HashMap<Place, Held>> {
         self.held.lock().expect("nothing panics under this lock")
+    }
+
+    fn committing(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.committing.lock().expect("nothing panics under this lock")
     }
 
     fn take(&self, place: Place) {
@@ -112,8 +135,18 @@ impl Shared {
         // The supervisor takes leases at once; a full channel means it is gone, and then so are we.
         if self.leases.blocking_send(lease).is_ok() {
             let pending = Batch::new(place.0.clone(), place.1);
-            let held =
-                Held { epoch, batches, stop, waits, pending, busy: 0, paused: false, commit: None, progress: Instant::now() };
+            let held = Held {
+                epoch,
+                batches,
+                stop,
+                waits,
+                pending,
+                busy: 0,
+                paused: false,
+                next: None,
+                committed: None,
+                progress: Instant::now(),
+            };
             self.held().insert(place, held);
         }
     }
@@ -172,21 +205,31 @@ impl Shared {
     fn note(&self, advance: Advance) {
         if let Some(held) = self.held().get_mut(&advance.place).filter(|held| held.epoch == advance.epoch) {
             held.busy = held.busy.saturating_sub(1);
-            held.commit = Some(advance.next).filter(|_| !self.settings.transactional);
+            held.next = Some(advance.next).filter(|_| !self.settings.transactional);
             held.progress = Instant::now();
         }
     }
 
     fn commit<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>, mode: CommitMode, of: impl Fn(&Place) -> bool) {
+        let last = matches!(mode, CommitMode::Sync);
+        if !last && self.committing().is_some_and(|since| since.elapsed() < ANSWER) {
+            return;
+        }
         let mut list = TopicPartitionList::new();
         for (place, held) in self.held().iter_mut().filter(|(place, _)| of(place)) {
-            if let Some(next) = held.commit.take() {
+            // What is on its way may still be refused: the last word before a partition goes is said again.
+            if let Some(next) = held.next.filter(|_| last || held.next != held.committed) {
+                held.committed = Some(next);
                 list.add_partition_offset(&place.0, place.1, Offset::Offset(next)).expect("an offset of a record is valid");
             }
         }
-        if list.count() > 0
-            && let Err(e) = consumer.commit(&list, mode)
-        {
+        if list.count() == 0 {
+            return;
+        }
+        if !last {
+            *self.committing() = Some(Instant::now());
+        }
+        if let Err(e) = consumer.commit(&list, mode) {
             // Offsets are only late by this; the next commit of the partition carries them, or its next holder does the batch again.
             tracing::warn!(group = self.settings.group, "commit failed: {e}");
         }
@@ -212,6 +255,7 @@ impl Poller {
             settings,
             held: Mutex::default(),
             epochs: Mutex::default(),
+            committing: Mutex::default(),
             leases,
             tell,
             advances,

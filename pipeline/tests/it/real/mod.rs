@@ -13,9 +13,11 @@ mod journey;
 mod kills;
 mod live;
 mod outages;
+mod overload;
 mod people;
 mod replay;
 pub mod rig;
+mod scale_out;
 pub mod server;
 mod uploads;
 

@@ -24,22 +24,29 @@ async fn a_store_that_is_away_is_waited_for_without_loss_or_rebalance() {
     feed::put(&producer, 0, 500).await;
     feed::complete(&rig, 500, Duration::from_secs(60)).await;
     let rebalances = scylla.metric("headwater_rebalances_total");
+    let (before, _) = scylla.memory();
     cassandra.kill();
-    feed::put(&producer, 500, 3000).await;
+    for portion in (500..4000).step_by(500) {
+        feed::put(&producer, portion, portion + 500).await;
+    }
     until("the sink to notice", async || (scylla.metric("headwater_batch_retries_total") > 0.0).then_some(())).await;
     tokio::time::sleep(outage()).await;
     assert!(scylla.running(), "it waits and does not end");
+    let (waiting, _) = scylla.memory();
+    println!("memory of the sink: {before:.0} MiB before, {waiting:.0} MiB while the store is away");
+    // A batch at work and one that waits per partition, and what the client reads ahead.
+    assert!(waiting < before + 24.0, "{before:.0} MiB before, {waiting:.0} MiB while the store is away");
     cassandra.up();
-    feed::complete(&rig, 3000, Duration::from_secs(90)).await;
+    feed::complete(&rig, 4000, Duration::from_secs(120)).await;
     assert!((scylla.metric("headwater_rebalances_total") - rebalances).abs() < 0.5, "the group did not rebalance");
     assert!(rig.command(&["dead", "list"]).stdout.is_empty(), "an outage is nobody's fault");
 
     // Stopped in mid-air instead of dead: connections stay open and answer nothing.
     cassandra.pause();
-    feed::put(&producer, 3000, 4000).await;
+    feed::put(&producer, 4000, 5000).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     cassandra.resume();
-    feed::complete(&rig, 4000, Duration::from_secs(90)).await;
+    feed::complete(&rig, 5000, Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

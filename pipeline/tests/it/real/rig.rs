@@ -94,6 +94,16 @@ impl Process {
         self.child.wait().expect("it is ours")
     }
 
+    /// Resident memory in MiB, now and at most so far.
+    pub fn memory(&self) -> (f64, f64) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let of = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel says it");
+            line.trim().split(' ').next().and_then(|kib| kib.parse::<f64>().ok()).expect("a number") / 1024.0
+        };
+        (of("VmRSS:"), of("VmHWM:"))
+    }
+
     pub fn running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -279,7 +289,12 @@ impl Rig {
 
     /// Starts a role and waits until it is ready.
     pub async fn start(&self, arguments: &[&str]) -> Process {
-        let mut process = self.launch(arguments);
+        self.start_with(arguments, &[]).await
+    }
+
+    /// The same with variables over the configuration.
+    pub async fn start_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Process {
+        let mut process = self.launch_with(arguments, variables);
         let url = format!("http://{}/health/ready", process.ops);
         until(&format!("{arguments:?} ready"), async || {
             assert!(
