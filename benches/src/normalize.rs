@@ -96,7 +96,13 @@ impl Normalize {
             let normalize = Subject::start(self.command(&config).args(["process", "normalize"]))?;
             // Transactions leave markers among the output: beside them the group's offsets say when all is done, for both in the same way.
             let group = format!("{namespace}.normalize");
-            let done = || if self.exactly_once { self.broker().through(&group, &raw) } else { Ok(self.broker().total(&observations)? >= goal) };
+            let done = || {
+                if self.exactly_once {
+                    self.broker().through(&group, &raw)
+                } else {
+                    Ok(self.broker().total(&observations)? >= goal)
+                }
+            };
             normals.push(self.report(round, "normalize", normalize.until(Duration::from_secs(600), done)?));
 
             for ((interval, name), costs) in EXACTLY_ONCE.iter().zip(&mut exact).filter(|_| self.exactly_once) {
@@ -105,7 +111,11 @@ impl Normalize {
                 command.env("HEADWATER_PROCESSING__GUARANTEE", "exactly_once");
                 command.env("HEADWATER_PROCESSING__COMMIT_INTERVAL_MS", interval.to_string());
                 let subject = Subject::start(command.args(["process", "normalize"]))?;
-                costs.push(self.report(round, name, subject.until(Duration::from_secs(600), || self.broker().through(&group, &raw))?));
+                costs.push(self.report(
+                    round,
+                    name,
+                    subject.until(Duration::from_secs(600), || self.broker().through(&group, &raw))?,
+                ));
             }
         }
         ratios("copy/normalize", &copies, &normals);

@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::config::Guarantee;
 use crate::breaker::Breaker;
+use crate::config::Guarantee;
 use crate::consent::{self, ConsentTable};
 use crate::log::kafka::partition;
 use crate::ops::{self, Ready};

@@ -79,7 +79,8 @@ impl Settings {
     /// been written.
     pub fn reader(&self, client_id: &str) -> ClientConfig {
         let mut config = self.client(client_id);
-        config.set("isolation.level", "read_committed").set("enable.auto.commit", "false");
+        // What was changed on its way is noticed and fetched again, not read.
+        config.set("isolation.level", "read_committed").set("enable.auto.commit", "false").set("check.crcs", "true");
         config
     }
 }

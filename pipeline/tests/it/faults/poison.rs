@@ -21,7 +21,8 @@ async fn a_poison_record_at_every_place_of_a_batch_takes_nobody_with_it() {
     let mut out = Outbox::default();
     for place in 0..GROUP {
         for n in 0..GROUP {
-            let body = if n == place { br#"{"dataPoints":[{"weight":"#.to_vec() } else { feed::page(&[place * GROUP + n]).into_bytes() };
+            let body =
+                if n == place { br#"{"dataPoints":[{"weight":"#.to_vec() } else { feed::page(&[place * GROUP + n]).into_bytes() };
             feed::append(&mut out, &format!("person-{}", place % 5), &body);
         }
     }
@@ -33,7 +34,8 @@ async fn a_poison_record_at_every_place_of_a_batch_takes_nobody_with_it() {
     let listed = rig.command(&["dead", "list", "--each", "--json"]);
     assert_eq!(String::from_utf8_lossy(&listed.stdout).lines().count() as u64, GROUP);
     assert!(normalize.running() && scylla.running(), "nobody ends by it");
-    rig::quiet("no further letter", Duration::from_secs(1), || rig.command(&["dead", "list", "--each", "--json"]).stdout.len()).await;
+    rig::quiet("no further letter", Duration::from_secs(1), || rig.command(&["dead", "list", "--each", "--json"]).stdout.len())
+        .await;
 }
 
 async fn rows(rig: &Rig) -> u64 {
