@@ -69,16 +69,18 @@ impl Shared {
         done
     }
 
-    /// Renews until that fails for as long as the lease lasts, or another has it.
+    /// Renews for as long as that is answered in time, and returns when the lease can no longer be relied on.
     async fn keep(&self, lease: &Lease, life: Duration) {
         let mut good_until = tokio::time::Instant::now() + life;
-        while tokio::time::Instant::now() < good_until {
+        loop {
             tokio::time::sleep(life / 4).await;
             let (asked, now) = (tokio::time::Instant::now(), self.clock.now());
-            match self.store.lease(&lease.name, lease.owner, now, now + micros(life)).await {
-                Ok(Some(renewed)) if renewed.fence == lease.fence => good_until = asked + life,
-                Ok(_) => return,
-                Err(_) => {}
+            let renewed = self.store.lease(&lease.name, lease.owner, now, now + micros(life));
+            match tokio::time::timeout_at(good_until, renewed).await {
+                Ok(Ok(Some(renewed))) if renewed.fence == lease.fence => good_until = asked + life,
+                // Another's, or no answer for as long as it was ours.
+                Ok(Ok(_)) | Err(_) => return,
+                Ok(Err(_)) => {}
             }
         }
     }

@@ -155,7 +155,16 @@ impl Fetcher {
         } else {
             remember = true;
             let before = store.held(id, stream, window.start).await?.and_then(|blob| held::decode(&blob));
+            let mut ahead = before.as_ref().map(|bucket| bucket.entries.clone()).unwrap_or_default();
             compared = compare(target, window, &pages, before, (poll.reconcile, self.shared.clock.now()));
+            // What is told for the first time is held first: if this dies after the telling, and it is deleted before it is asked for again, nobody
+            // would know that there is something to withdraw.
+            let first: Vec<Held> = compared.now.values().filter(|held| !ahead.contains_key(&held.id)).cloned().collect();
+            if !first.is_empty() {
+                ahead.extend(first.into_iter().map(|held| (held.id, held)));
+                let ahead = Bucket { said: compared.said, entries: ahead };
+                store.put_held(id, stream, window.start, &held::encode(&ahead)).await?;
+            }
             if !pages.empty {
                 self.put_raw(target, window, &pages, &compared, &mut out)?;
             }

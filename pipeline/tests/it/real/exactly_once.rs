@@ -239,7 +239,7 @@ async fn what_is_buried_is_buried_once_together_with_what_its_neighbours_become(
     }
     assert_eq!(settled(&rig, ROUNDS * 500).await, Tally::default());
     until("all letters", async || {
-        let listed = rig.command(&["dead", "list", "--json"]);
+        let listed = rig.command(&["dead", "list", "--each", "--json"]);
         assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
         let lines = String::from_utf8_lossy(&listed.stdout).into_owned();
         let letters: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

@@ -280,7 +280,8 @@ async fn an_erased_person_is_gone_and_a_replay_from_raw_brings_nothing_back() {
     assert_eq!(listed["connections"], json!([]));
 
     // From the beginning of raw, by every processor and sink, with nothing in memory.
-    quiet("nothing more to come", Duration::from_secs(3), || messages(&rig)).await;
+    // Longer than a hint that was put off waits.
+    quiet("nothing more to come", Duration::from_secs(8), || messages(&rig)).await;
     let before = messages(&rig);
     let raws = rig.values(&topics::RAW.name(&rig.namespace, Some("withings"))).len();
     assert!(raws > 0 && before > 0);

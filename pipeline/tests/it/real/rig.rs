@@ -491,6 +491,24 @@ impl Rig {
     }
 }
 
+/// A broker of many tests is not to hold the topics of all of them. A broker that was the test's own may be gone by now.
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let Ok(admin) = ClientConfig::new()
+            .set("bootstrap.servers", &self.parts.kafka)
+            .set("log_level", "0")
+            .create::<AdminClient<DefaultClientContext>>()
+        else {
+            return;
+        };
+        let Ok(metadata) = admin.inner().fetch_metadata(None, Duration::from_secs(2)) else { return };
+        let mine: Vec<&str> =
+            metadata.topics().iter().map(|t| t.name()).filter(|name| name.starts_with(&self.namespace)).collect();
+        let deleting = admin.delete_topics(&mine, &AdminOptions::new().request_timeout(Some(Duration::from_secs(5))));
+        let _ = futures::executor::block_on(deleting);
+    }
+}
+
 /// Everything on a topic from its beginning to its end as it is now.
 fn values(config: &mut ClientConfig, topic: &str) -> Vec<Vec<u8>> {
     let mut values = Vec::new();
