@@ -2,7 +2,8 @@
 //!
 //! | dies                                        | on restart                                                                          |
 //! | ------------------------------------------- | ----------------------------------------------------------------------------------- |
-//! | before the raw records are acknowledged     | the hint comes again; the same window is asked again                                |
+//! | before the raw records are acknowledged     | the hint comes again; the same window is asked again. What is new in it is held by   |
+//! |                                             | then: if it was deleted since, it is withdrawn, told or not                         |
 //! | after, before digest and held are stored    | asked again, the answer is appended again: same observations, same ids              |
 //! | after those, before the cursor              | asked again, the answer is the one we hold: nothing is appended                     |
 //! | after the cursor, before the hint's offset  | the same                                                                            |
