@@ -44,10 +44,12 @@ pub const LOST_PAIRS: &str = "headwater_token_pairs_lost_total";
 /// Why such a connection needs its person again.
 const LOST: &str = "lost_in_refresh";
 
-/// This long after the instance of a flight died another may try. Renewed while it flies.
-const LEASE: Duration = Duration::from_secs(8);
+/// This long after the instance of a flight died another may try. Renewed while it flies; long enough for clocks that are some seconds apart.
+const LEASE: Duration = Duration::from_secs(30);
 /// How long a pair in hand is tried to be stored.
 const KEEP: Duration = Duration::from_secs(60);
+/// The time of an intent whose flight is over.
+const LANDED: i64 = i64::MIN / 2;
 /// How long a caller waits for somebody else's flight: longer than a request and its answer may take.
 const LEASE_WAIT: Duration = Duration::from_secs(120);
 /// How often a caller looks whether somebody else's flight has landed.
@@ -171,8 +173,16 @@ impl Desk {
         let Some(refresh) = &old.refresh else { return self.lost(connection, provider, "no_refresh_token").await };
         let store = &self.shared.store;
         // Left by a flight that ended without an answer: the provider may have taken this refresh token already.
-        let unanswered = store.intent(connection).await?.is_some_and(|intent| intent.generation == old.generation);
-        store.put_intent(connection, Some(Intent { generation: old.generation, at: self.shared.clock.now() })).await?;
+        let intent = store.intent(connection).await?.filter(|intent| intent.generation == old.generation);
+        let unanswered = intent.is_some();
+        let now = self.shared.clock.now();
+        let flight = KEEP + self.shared.settings.request_timeout();
+        let single_use = cloud.profile().oauth.as_ref().is_some_and(|oauth| oauth.rotates);
+        if single_use && intent.is_some_and(|intent| (0..micros(flight)).contains(&(now - intent.at))) {
+            // It may be on its way still, with a pair in hand that cannot be stored just now: to use its token again would be the end of both.
+            return Err(TokenError::Later("refresh_in_flight"));
+        }
+        store.put_intent(connection, Some(Intent { generation: old.generation, at: now })).await?;
         match exchange(&self.shared, cloud, Ask::Refresh(refresh)).await {
             Ok(given) => {
                 let new = tokens(&given, Some(&old), self.shared.clock.now());
@@ -192,14 +202,17 @@ impl Desk {
                 let why = if unanswered { LOST } else { why };
                 let lost = self.lost(connection, provider, why).await;
                 // Until it is told, the next flight must still know why.
-                if matches!(lost, Err(TokenError::NeedsReauth(_))) {
+                if matches!(lost, Err(TokenError::NeedsReauth(_))) || !unanswered {
                     store.put_intent(connection, None).await?;
+                } else {
+                    store.put_intent(connection, Some(Intent { generation: old.generation, at: LANDED })).await?;
                 }
                 lost
             }
-            // The intent stays: whether the provider took the token is not known.
+            // The intent stays: whether the provider took the token is not known. But nobody is on the way with it.
             Err(TokenFault::Again(why)) => {
                 metrics::counter!(REFRESHES, "provider" => provider, "outcome" => "again").increment(1);
+                store.put_intent(connection, Some(Intent { generation: old.generation, at: LANDED })).await?;
                 Err(TokenError::Later(why))
             }
         }
@@ -230,13 +243,13 @@ impl Desk {
     }
 
     async fn lost(&self, connection: Uuid, provider: &'static str, why: &'static str) -> Result<Access, TokenError> {
+        events::state(&self.shared, connection, ConnectionState::NeedsReauth, State::NeedsReauth, why)
+            .await
+            .map_err(|_| TokenError::Later("log_unavailable"))?;
         metrics::counter!(REFRESHES, "provider" => provider, "outcome" => "terminal").increment(1);
         if why == LOST {
             metrics::counter!(LOST_PAIRS, "provider" => provider).increment(1);
         }
-        events::state(&self.shared, connection, ConnectionState::NeedsReauth, State::NeedsReauth, why)
-            .await
-            .map_err(|_| TokenError::Later("log_unavailable"))?;
         Err(TokenError::NeedsReauth(why))
     }
 }

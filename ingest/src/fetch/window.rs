@@ -134,6 +134,9 @@ impl Tally {
     }
 }
 
+/// Of no answer.
+const UNSETTLED: [u8; 16] = [0; 16];
+
 impl Fetcher {
     pub(super) async fn window(&self, target: &Target<'_>, poll: Poll, window: Window) -> Result<(), Stop> {
         let store = &self.shared.store;
@@ -164,6 +167,10 @@ impl Fetcher {
                 ahead.extend(first.into_iter().map(|held| (held.id, held)));
                 let ahead = Bucket { said: compared.said, entries: ahead };
                 store.put_held(id, stream, window.start, &held::encode(&ahead)).await?;
+            }
+            // The answer before this one no longer stands for what was told: should it come back, it is compared again.
+            if known.is_some() {
+                store.put_digest(id, stream, window.start, UNSETTLED).await?;
             }
             if !pages.empty {
                 self.put_raw(target, window, &pages, &compared, &mut out)?;

@@ -50,7 +50,7 @@ pub trait Gate: Send + Sync + 'static {
 pub enum Written<'w> {
     Tokens { connection: Uuid, tokens: &'w Tokens },
     Cursor { connection: Uuid, stream: &'w str, cursor: &'w Cursor },
-    Digest { connection: Uuid, stream: &'w str, window_start: i64 },
+    Digest { connection: Uuid, stream: &'w str, window_start: i64, digest: [u8; 16] },
 }
 
 /// Lets everything through.
@@ -264,7 +264,7 @@ impl Store for MemoryStore {
     async fn put_digest(&self, id: Uuid, stream: &str, window_start: i64, digest: [u8; 16]) -> Result<()> {
         self.ask("put_digest", |s| {
             s.digests.insert((id, stream.to_owned(), window_start), digest);
-            self.gate.wrote(&Written::Digest { connection: id, stream, window_start });
+            self.gate.wrote(&Written::Digest { connection: id, stream, window_start, digest });
         })
         .await
     }
