@@ -149,11 +149,12 @@ pub fn validate(ingest: &IngestSettings, providers: &Providers) -> Result<(), Wr
     let largest =
         headwater_sources::ALL.iter().filter(|source| providers.contains_key(source.profile().id)).filter_map(|source| {
             let profile = source.profile();
-            profile.webhook.as_ref().map(|w| w.body_limit).max(profile.upload.as_ref().map(|u| u.body_limit))
+            // A packed upload and what it comes to stand side by side.
+            profile.webhook.as_ref().map(|w| w.body_limit).max(profile.upload.as_ref().map(|u| u.body_limit * 2))
         });
     let largest = largest.max().unwrap_or(1);
     if ingest.door_bytes < largest {
-        return Err(Wrong::new("ingest.door_bytes", format!("at least {largest}, the largest body of a configured provider")));
+        return Err(Wrong::new("ingest.door_bytes", format!("at least {largest}, what the largest body of a configured provider takes")));
     }
     positive("live_concurrency", ingest.live_concurrency as u64)?;
     positive("history_concurrency", ingest.history_concurrency as u64)?;

@@ -121,11 +121,14 @@ impl Desk {
         let _permit = self.permits.try_acquire().map_err(|_| full())?;
         let encoding = parts.headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
         // How much it comes to when it is unpacked is only known then.
-        let _room = if encoding.is_some() { Some(room.take(limit).ok_or_else(full)?) } else { None };
+        let mut taken = if encoding.is_some() { Some(room.take(limit).ok_or_else(full)?) } else { None };
         let unpacked = body::unpack(std::mem::take(&mut packed.bytes), encoding, limit).map_err(|wrong| match wrong {
             Wrong::TooLarge => too_large(),
             Wrong::Encoding => Refused::new(415, "bad_encoding", "expected a plain body, or one packed with gzip"),
         })?;
+        // From here on it takes what it is, and no longer what it might have been.
+        let _room = taken.as_mut().and_then(|all| all.split(unpacked.len()));
+        drop(taken);
         let taken = self.uploads.take(&connection, Batch { stream, id: batch, body: &unpacked, lane: Lane::Live }).await?;
         let outcome = if taken == Taken::Repeated { "repeated" } else { "taken" };
         metrics::counter!(UPLOADS, "outcome" => outcome).increment(1);

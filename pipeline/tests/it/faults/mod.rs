@@ -1,7 +1,7 @@
 //! The fault matrix: unique records through the real doors, one fault at a time, and a checker that counts. Each run has a seed, which says what is
 //! sent and when it breaks.
 //!
-//! The test command runs the short matrix once. `infra/soak` runs all of it, many times, and prints the table of `docs/faults.md`:
+//! The test command runs the short matrix once. `infra/soak` runs all of it, many times, and prints the table that `docs/faults.md` explains:
 //!
 //! | variable | |
 //! | --- | --- |
@@ -110,9 +110,9 @@ async fn round(field: &mut Field, doors: &Doors, watcher: &mut Watcher, cell: Ce
         doors.round(seed).await
     };
     let ((accepted, later), ()) = tokio::join!(feeding, field.suffer(cell.fault, &mut dice));
-    field.revive();
+    let mut revived = field.revive();
     let since = Instant::now();
-    let different = settle(field, &accepted).await;
+    let different = settle(field, &accepted, &mut revived).await;
     let recovery = since.elapsed().as_secs_f64();
     let ahead = watcher.ahead(&field.rig).await;
     let hub = hub(field, watcher).await;
@@ -127,20 +127,21 @@ async fn round(field: &mut Field, doors: &Doors, watcher: &mut Watcher, cell: Ce
         wrong: different.wrong.len() as u64,
         reordered: watcher.reordered - reordered,
         ahead,
+        ended: revived,
         recovery,
     };
     (outcome, accepted, later)
 }
 
 /// What still differs when nothing is missing any more, or when patience ends.
-async fn settle(field: &mut Field, ledger: &Ledger) -> ledger::Difference {
+async fn settle(field: &mut Field, ledger: &Ledger, revived: &mut u64) -> ledger::Difference {
     let started = Instant::now();
     loop {
         let different = difference(&field.rig, ledger).await;
         if different.settled() || started.elapsed() > PATIENCE {
             return different;
         }
-        field.revive();
+        *revived += field.revive();
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

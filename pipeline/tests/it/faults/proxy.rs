@@ -25,11 +25,18 @@ pub enum Way {
     Answers500,
 }
 
+/// Bytes while they are being changed, and those that were.
+#[derive(Default)]
+struct Counts {
+    seen: AtomicU64,
+    spoilt: AtomicU64,
+}
+
 pub struct Proxy {
     pub address: String,
     way: watch::Sender<Way>,
     target: watch::Sender<String>,
-    spoilt: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     _accepting: JoinSet<()>,
 }
 
@@ -40,8 +47,8 @@ impl Proxy {
         let address = listener.local_addr().expect("an address").to_string();
         let (way, ways) = watch::channel(Way::Open);
         let (target, targets) = watch::channel(String::new());
-        let spoilt = Arc::new(AtomicU64::new(0));
-        let (mut accepting, counter) = (JoinSet::new(), spoilt.clone());
+        let counts = Arc::<Counts>::default();
+        let (mut accepting, counter) = (JoinSet::new(), counts.clone());
         accepting.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
@@ -50,7 +57,7 @@ impl Proxy {
                 connections.spawn(relay(client, to, ways.clone(), counter.clone()));
             }
         });
-        Self { address, way, target, spoilt, _accepting: accepting }
+        Self { address, way, target, counts, _accepting: accepting }
     }
 
     pub fn lead(&self, target: &str) {
@@ -63,11 +70,11 @@ impl Proxy {
 
     /// Bytes that were changed so far.
     pub fn spoilt(&self) -> u64 {
-        self.spoilt.load(Ordering::Relaxed)
+        self.counts.spoilt.load(Ordering::Relaxed)
     }
 }
 
-async fn relay(mut client: TcpStream, to: String, mut ways: watch::Receiver<Way>, spoilt: Arc<AtomicU64>) {
+async fn relay(mut client: TcpStream, to: String, mut ways: watch::Receiver<Way>, counts: Arc<Counts>) {
     let now = *ways.borrow();
     match now {
         Way::Cut => return,
@@ -81,8 +88,8 @@ async fn relay(mut client: TcpStream, to: String, mut ways: watch::Receiver<Way>
     let ended = async { ways.wait_for(|way| matches!(way, Way::Cut | Way::Answers500)).await.map(|_| ()) };
     tokio::select! {
         _ = ended => {}
-        () = pass(from_client, to_server, again.clone(), spoilt.clone()) => {}
-        () = pass(from_server, to_client, again, spoilt) => {}
+        () = pass(from_client, to_server, again.clone(), counts.clone()) => {}
+        () = pass(from_server, to_client, again, counts) => {}
     }
 }
 
@@ -90,10 +97,9 @@ async fn pass(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
     mut ways: watch::Receiver<Way>,
-    spoilt: Arc<AtomicU64>,
+    counts: Arc<Counts>,
 ) {
     let mut bytes = vec![0; 64 * 1024];
-    let mut seen = 0u64;
     while let Ok(length) = from.read(&mut bytes).await {
         if length == 0 {
             return;
@@ -108,10 +114,10 @@ async fn pass(
             Way::Late(by) => tokio::time::sleep(by).await,
             Way::Corrupt(every) => {
                 for byte in &mut bytes[..length] {
-                    seen += 1;
-                    if seen.is_multiple_of(every) {
+                    // Of all that passes, whatever connection: they do not last long.
+                    if (counts.seen.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(every) {
                         *byte ^= 0x20;
-                        spoilt.fetch_add(1, Ordering::Relaxed);
+                        counts.spoilt.fetch_add(1, Ordering::Relaxed);
                     }
                 }
             }

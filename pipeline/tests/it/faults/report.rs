@@ -18,6 +18,8 @@ pub struct Outcome {
     pub reordered: u64,
     /// Offsets committed before what follows was written.
     pub ahead: u64,
+    /// Roles that ended by themselves and were started again.
+    pub ended: u64,
     /// From when everything was whole again and accepted until all of it stood in the store.
     pub recovery: f64,
 }
@@ -30,7 +32,7 @@ impl Outcome {
 
     pub fn line(&self) -> String {
         format!(
-            "{}: seed {}, {} records, lost {}, duplicates upstream {}, in store {}, stale {}, wrong {}, reordered {}, offset ahead {}, {:.1} s",
+            "{}: seed {}, {} records, lost {}, duplicates upstream {}, in store {}, stale {}, wrong {}, reordered {}, offset ahead {}, ended by themselves {}, {:.1} s",
             self.fault,
             self.seed,
             self.records,
@@ -41,6 +43,7 @@ impl Outcome {
             self.wrong,
             self.reordered,
             self.ahead,
+            self.ended,
             self.recovery
         )
     }
@@ -49,8 +52,8 @@ impl Outcome {
 /// Markdown, in the order in which the faults first ran.
 pub fn table(outcomes: &[Outcome]) -> String {
     let mut text = String::from(
-        "| fault | runs | records | lost | duplicates upstream | duplicates in store | stale | wrong | reordered | offset ahead | recovery s (median, worst) |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        "| fault | runs | records | lost | duplicates upstream | duplicates in store | stale | wrong | reordered | offset ahead | roles that ended | recovery s (median, worst) |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     let mut names: Vec<&str> = Vec::new();
     for outcome in outcomes {
@@ -72,7 +75,7 @@ fn line(text: &mut String, name: &str, runs: &[&Outcome]) {
     times.sort_by(f64::total_cmp);
     let _ = writeln!(
         text,
-        "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1}, {:.1} |",
+        "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1}, {:.1} |",
         runs.len(),
         sum(|o| o.records),
         sum(|o| o.lost),
@@ -82,6 +85,7 @@ fn line(text: &mut String, name: &str, runs: &[&Outcome]) {
         sum(|o| o.wrong),
         sum(|o| o.reordered),
         sum(|o| o.ahead),
+        sum(|o| o.ended),
         times.get(times.len() / 2).copied().unwrap_or_default(),
         times.last().copied().unwrap_or_default(),
     );
