@@ -154,7 +154,10 @@ pub fn validate(ingest: &IngestSettings, providers: &Providers) -> Result<(), Wr
         });
     let largest = largest.max().unwrap_or(1);
     if ingest.door_bytes < largest {
-        return Err(Wrong::new("ingest.door_bytes", format!("at least {largest}, what the largest body of a configured provider takes")));
+        return Err(Wrong::new(
+            "ingest.door_bytes",
+            format!("at least {largest}, what the largest body of a configured provider takes"),
+        ));
     }
     positive("live_concurrency", ingest.live_concurrency as u64)?;
     positive("history_concurrency", ingest.history_concurrency as u64)?;

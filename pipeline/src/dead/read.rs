@@ -56,9 +56,9 @@ pub fn each(
     mut take: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let topic = topics::DEAD.name(&app.config.namespace, Some(worker));
-    let mut config = app.config.kafka.client("headwater-dead");
+    let mut config = app.config.kafka.reader("headwater-dead");
     // No group is joined. The end is told, since the last offsets may belong to no record.
-    config.set("group.id", "headwater-dead").set("enable.auto.commit", "false").set("enable.partition.eof", "true");
+    config.set("group.id", "headwater-dead").set("enable.partition.eof", "true");
     config.set("fetch.wait.max.ms", app.config.group.fetch_wait_ms.to_string()).set("queued.max.messages.kbytes", "8192");
     let consumer: BaseConsumer = config.create()?;
     let metadata = consumer.fetch_metadata(Some(&topic), TIMEOUT).context("kafka does not answer")?;

@@ -20,6 +20,7 @@ use headwater_processors::Processor;
 use headwater_sources::source::digest;
 
 use crate::app::App;
+use crate::supervise;
 pub use bound::Bound;
 pub use drive::{Done, run};
 pub use work::LANE;
@@ -174,10 +175,15 @@ impl Replay {
         if !json {
             println!("{done}");
         }
-        if ask.mode != Mode::Shadow || !done.whole {
+        if ask.mode != Mode::Shadow {
             return Ok(true);
         }
-        let report = compare::report(&app, &done).await?;
+        anyhow::ensure!(done.whole, "stopped before its end, so nothing is compared: run it again, it goes on where it was");
+        let report = tokio::select! {
+            report = compare::report(&app, &done) => report?,
+            // Whoever listened for signals once keeps them from ending the process.
+            signal = supervise::signal() => anyhow::bail!("stopped by {} while comparing: run it again", signal?),
+        };
         if json {
             println!("{}", serde_json::to_string_pretty(&report)?)
         } else {

@@ -49,8 +49,8 @@ impl Plan {
     pub fn make(app: &App, ask: &Ask) -> anyhow::Result<Self> {
         let name = ask.name()?;
         let group = super::group(app, &name);
-        let mut config = app.config.kafka.client(&format!("{group}-plan"));
-        config.set("group.id", &group).set("enable.auto.commit", "false");
+        let mut config = app.config.kafka.reader(&format!("{group}-plan"));
+        config.set("group.id", &group);
         let consumer: BaseConsumer = config.create()?;
         let (mut parts, mut resumed) = (Vec::new(), false);
         for provider in &ask.providers {

@@ -90,6 +90,7 @@ pub async fn promote(app: &Arc<App>, name: &str) -> anyhow::Result<u64> {
     let consents = consent::follow(app, None, &mut tasks).await?;
     let producer = app.producer("promote")?;
     let mut promoted = 0;
+    // All or none: what would not win is found before anything is appended.
     for (real, shadow) in topics::SHADOWS {
         let from = shadow.name(&app.config.namespace, Some(name));
         let entries = compare::entries(app, real, &from, &reader(app, name), &consents).await?;
@@ -100,6 +101,10 @@ pub async fn promote(app: &Arc<App>, name: &str) -> anyhow::Result<u64> {
              version than {}",
             entries.values().filter(|entry| entry.stuck()).filter_map(|entry| Some(entry.standing?.mapper)).max().unwrap_or(0)
         );
+    }
+    for (real, shadow) in topics::SHADOWS {
+        let from = shadow.name(&app.config.namespace, Some(name));
+        let entries = compare::entries(app, real, &from, &reader(app, name), &consents).await?;
         let differing = entries.into_iter().filter(|(_, entry)| entry.promotes());
         let states: HashSet<(Uuid, State)> = differing.filter_map(|(id, entry)| Some((id, entry.candidate?))).collect();
         if states.is_empty() {

@@ -86,10 +86,9 @@ impl SpanLease {
         batch_records: usize,
         stop: CancellationToken,
     ) -> Result<Self, KafkaError> {
-        let mut config = kafka.client(&format!("{group}-{}", span.partition));
+        let mut config = kafka.reader(&format!("{group}-{}", span.partition));
         config
             .set("group.id", group)
-            .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
             .set("fetch.wait.max.ms", "100")

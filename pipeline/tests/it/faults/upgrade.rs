@@ -57,7 +57,7 @@ async fn records_of_a_newer_schema_are_read_by_instances_that_do_not_know_it_yet
     let mut running = Vec::new();
     for instance in ["one", "two"] {
         for role in roles {
-            running.push((instance, role, rig.launch_with(&role, &[("HEADWATER_INSTANCE", instance)])));
+            running.push((instance, role, rig.start_with(&role, &[("HEADWATER_INSTANCE", instance)]).await));
         }
     }
     feed::put(&ours, 0, RECORDS / 3).await;
@@ -75,7 +75,7 @@ async fn records_of_a_newer_schema_are_read_by_instances_that_do_not_know_it_yet
         send(&newer, &raw, raw_id, &out);
         let stopped = tokio::task::spawn_blocking(move || process.stop()).await.expect("it ended");
         assert!(stopped.success());
-        restarted.push(rig.launch_with(&role, &[("HEADWATER_INSTANCE", instance)]));
+        restarted.push(rig.start_with(&role, &[("HEADWATER_INSTANCE", instance)]).await);
     }
     feed::complete(&rig, RECORDS, Duration::from_secs(120)).await;
 

@@ -182,7 +182,7 @@ fn newest(known: &mut Option<State>, state: State) {
 
 /// The partitions of a topic from their beginning to their present end.
 pub(super) fn spans(app: &App, topic: &str) -> anyhow::Result<Vec<Span>> {
-    let consumer: BaseConsumer = app.config.kafka.client("headwater-replay").create()?;
+    let consumer: BaseConsumer = app.config.kafka.reader("headwater-replay").create()?;
     tokio::task::block_in_place(|| {
         let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).context("kafka does not answer")?;
         let found = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());

@@ -88,6 +88,9 @@ impl Transactor {
     }
 }
 
+/// After this long without an answer a batch waits for the broker, and no longer works.
+const ANSWER: Duration = Duration::from_secs(20);
+
 /// Appends what follows from the batches of one lease, each with the offset behind it.
 pub struct Appender {
     entries: Sender<Entry>,
@@ -104,7 +107,7 @@ impl Log for Appender {
     async fn append(&self, batch: &Batch, outbox: &Outbox) -> Result<Proof, NotAppended> {
         let next = batch.next_offset().ok_or_else(|| NotAppended { why: "the batch is empty".into() })?;
         let targets = self.registry.targets(outbox).await.map_err(|e| NotAppended { why: e.to_string() })?;
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
         let entry = Entry {
             place: self.place.clone(),
             next,
@@ -116,7 +119,15 @@ impl Log for Appender {
             answer,
         };
         self.entries.try_send(entry).map_err(|e| NotAppended { why: format!("no transaction takes it: {e}") })?;
-        let done = answered.await.unwrap_or_else(|_| Err(NotAppended { why: "transactions have ended".into() }));
+        let done = match tokio::time::timeout(ANSWER, &mut answered).await {
+            Ok(done) => done,
+            // The broker is away, also for those whose turn has not come: that is no stall.
+            Err(_) => {
+                self.waits.store(true, Ordering::Relaxed);
+                answered.await
+            }
+        };
+        let done = done.unwrap_or_else(|_| Err(NotAppended { why: "transactions have ended".into() }));
         self.alone.store(done.is_err() && !self.stop.is_cancelled(), Ordering::Relaxed);
         done.map(|()| Proof { next })
     }
