@@ -37,8 +37,8 @@ use self::report::{Outcome, table};
 use crate::real::real_or_skip;
 use crate::real::rig::until_within;
 
-/// After this long what is not there is lost.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// After this long what is not there is lost: longer than a process that makes no progress is left alone before it is started again.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 fn variable(name: &str) -> Option<String> {
     std::env::vars().find(|(n, _)| n == name).map(|(_, value)| value)
@@ -113,9 +113,9 @@ async fn round(field: &mut Field, doors: &Doors, watcher: &mut Watcher, cell: Ce
     let mut revived = field.revive();
     let since = Instant::now();
     let different = settle(field, &accepted, &mut revived).await;
-    let recovery = since.elapsed().as_secs_f64();
     let ahead = watcher.ahead(&field.rig).await;
-    let hub = hub(field, watcher).await;
+    let hub = hub(field, watcher, &mut revived).await;
+    let recovery = since.elapsed().as_secs_f64();
     let outcome = Outcome {
         fault: cell.name,
         seed,
@@ -147,7 +147,7 @@ async fn settle(field: &mut Field, ledger: &Ledger, revived: &mut u64) -> ledger
 }
 
 /// How many observations never reach the other endpoint.
-async fn hub(field: &Field, watcher: &Watcher) -> u64 {
+async fn hub(field: &mut Field, watcher: &Watcher, revived: &mut u64) -> u64 {
     let started = Instant::now();
     loop {
         let there: HashSet<String> = on_hub(&field.rig);
@@ -155,6 +155,7 @@ async fn hub(field: &Field, watcher: &Watcher) -> u64 {
         if missing == 0 || started.elapsed() > PATIENCE {
             return missing;
         }
+        *revived += field.revive();
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
