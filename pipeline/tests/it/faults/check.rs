@@ -7,7 +7,7 @@ use headwater_schemas::observation::Observation;
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::wire;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
+use rdkafka::{Message as _, Offset, TopicPartitionList};
 use uuid::Uuid;
 
 use super::doors::UPLOADS;
@@ -31,7 +31,7 @@ struct Stated {
 pub struct Watcher {
     consumer: BaseConsumer,
     topic: String,
-    partitions: i32,
+    partitions: Vec<i32>,
     next: BTreeMap<i32, i64>,
     /// The newest version of each observation so far.
     newest: HashMap<Uuid, i64>,
@@ -50,10 +50,12 @@ pub struct Watcher {
 impl Watcher {
     pub fn new(rig: &Rig) -> Self {
         let topic = topics::OBSERVATION.name(&rig.namespace, None);
-        let consumer: BaseConsumer = look(rig, &format!("watch-{}", Uuid::new_v4())).create().expect("a consumer");
-        let partitions = partitions(&consumer, &topic);
+        let group = format!("watch-{}", Uuid::new_v4());
+        let consumer: BaseConsumer =
+            rig.kafka().set("group.id", group).set("enable.auto.commit", "false").create().expect("a consumer");
+        let partitions: Vec<i32> = rig.ends(&topic).into_iter().map(|(partition, _)| partition).collect();
         let mut list = TopicPartitionList::new();
-        for partition in 0..partitions {
+        for &partition in &partitions {
             list.add_partition_offset(&topic, partition, Offset::Beginning).expect("an offset");
         }
         consumer.assign(&list).expect("assigned");
@@ -74,8 +76,10 @@ impl Watcher {
 
     /// Reads up to the end as it is now.
     pub fn catch_up(&mut self) {
-        let ends: BTreeMap<i32, i64> = (0..self.partitions)
-            .map(|p| (p, self.consumer.fetch_watermarks(&self.topic, p, TIMEOUT).expect("watermarks").1))
+        let ends: BTreeMap<i32, i64> = self
+            .partitions
+            .iter()
+            .map(|&p| (p, self.consumer.fetch_watermarks(&self.topic, p, TIMEOUT).expect("watermarks").1))
             .collect();
         let started = std::time::Instant::now();
         while ends.iter().any(|(p, end)| self.next.get(p).copied().unwrap_or(0) < *end) {
@@ -114,8 +118,8 @@ impl Watcher {
     /// does not have. Every batch comes to something here, so each of these is a loss that waits for a crash.
     pub async fn ahead(&mut self, rig: &Rig) -> u64 {
         let raw = topics::RAW.name(&rig.namespace, Some(UPLOADS));
-        let passed = committed(rig, "normalize", &raw);
-        let kept = committed(rig, "scylla", &self.topic);
+        let passed = rig.committed("normalize", &raw);
+        let kept = rig.committed("scylla", &self.topic);
         self.catch_up();
         let mut ahead = 0;
         for (partition, next) in passed {
@@ -182,31 +186,4 @@ pub fn on_hub(rig: &Rig) -> HashSet<String> {
         (resource["resourceType"] == "Observation").then(|| resource["id"].as_str().map(str::to_owned))?
     };
     rig.hub_values().into_iter().filter_map(id).collect()
-}
-
-fn look(rig: &Rig, group: &str) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", &rig.parts.kafka).set("group.id", group).set("enable.auto.commit", "false");
-    config
-}
-
-fn partitions(consumer: &BaseConsumer, topic: &str) -> i32 {
-    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).expect("metadata");
-    i32::try_from(metadata.topics()[0].partitions().len()).expect("few partitions")
-}
-
-/// What a worker's group has committed, by partition.
-fn committed(rig: &Rig, worker: &str, topic: &str) -> BTreeMap<i32, i64> {
-    let consumer: BaseConsumer = look(rig, &format!("{}.{worker}", rig.namespace)).create().expect("a consumer");
-    let mut list = TopicPartitionList::new();
-    list.add_partition_range(topic, 0, partitions(&consumer, topic) - 1);
-    let committed = consumer.committed_offsets(list, TIMEOUT).expect("an answer of the group's coordinator");
-    let offset = |offset: Offset| if let Offset::Offset(next) = offset { next } else { 0 };
-    committed.elements().iter().map(|e| (e.partition(), offset(e.offset()))).collect()
-}
-
-/// How many records a topic has.
-pub fn length(rig: &Rig, topic: &str) -> i64 {
-    let consumer: BaseConsumer = look(rig, "length").create().expect("a consumer");
-    (0..partitions(&consumer, topic)).map(|p| consumer.fetch_watermarks(topic, p, TIMEOUT).map_or(0, |(_, high)| high)).sum()
 }

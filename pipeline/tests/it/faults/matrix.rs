@@ -7,7 +7,6 @@ use headwater_simulator::{Fault as Cloud, Provider};
 use rand::Rng as _;
 use rand::rngs::StdRng;
 
-use super::check::length;
 use super::doors::UPLOADS;
 use super::field::{Field, ROLES};
 use super::proxy::Way;
@@ -215,8 +214,8 @@ impl Field {
             "fetch" => topics::RAW.name(namespace, Some("google_health")),
             _ => topics::OBSERVATION.name(namespace, None),
         };
-        let before = length(&self.rig, &topic);
-        until("something new", async || (length(&self.rig, &topic) > before).then_some(())).await;
+        let before = self.rig.grown(&topic);
+        until("something new", async || (self.rig.grown(&topic) > before).then_some(())).await;
     }
 
     async fn zombie(&mut self, role: &'static str) {

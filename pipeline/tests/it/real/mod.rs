@@ -19,6 +19,7 @@ mod replay;
 pub mod rig;
 mod scale_out;
 pub mod server;
+mod topics;
 mod uploads;
 
 /// Returns from the test where the real parts are not to be had, and says so on stderr. Skipped is never passed: the runner takes these lines off.

@@ -14,12 +14,9 @@ use headwater_ingest::account::{Begin, Callback};
 use headwater_simulator::{Control, People, Person, Provider, Settings, Simulator, WebhookTargets};
 use headwater_store::{ObservationQuery, Order, Store, StoredObservation};
 use rand::Rng as _;
+use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers as _};
-use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -411,11 +408,6 @@ impl Rig {
         config
     }
 
-    /// Values on the hub so far.
-    pub fn hub_values(&self) -> Vec<Vec<u8>> {
-        values(&mut self.hub_client(), &self.hub())
-    }
-
     /// Asks the `api` role with the operator's token: status and body.
     pub async fn ask(&self, method: &str, path: &str, body: Option<serde_json::Value>) -> (u16, serde_json::Value) {
         let method = method.parse().expect("a method");
@@ -426,117 +418,17 @@ impl Rig {
         let answer = request.send().await.expect("the api answers");
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
-
-    /// Every record of a topic: key, headers and value in one, with where it stands.
-    pub fn everything(&self, topic: &str) -> Vec<(String, Vec<u8>)> {
-        let mut records = Vec::new();
-        each(ClientConfig::new().set("bootstrap.servers", &self.parts.kafka), topic, |message| {
-            let mut bytes = message.key().unwrap_or_default().to_vec();
-            for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
-                bytes.extend_from_slice(header.key.as_bytes());
-                bytes.extend_from_slice(header.value.unwrap_or_default());
-            }
-            bytes.extend_from_slice(message.payload().unwrap_or_default());
-            records.push((format!("{topic}:{}:{}", message.partition(), message.offset()), bytes));
-        });
-        records
-    }
-
-    /// How far a topic of ours has grown, transactions' markers included: quicker than reading it.
-    pub fn grown(&self, topic: &str) -> i64 {
-        self.ends(topic).iter().map(|(_, end)| end).sum()
-    }
-
-    /// Where each partition of a topic of ours ends.
-    pub fn ends(&self, topic: &str) -> Vec<(i32, i64)> {
-        let consumer: BaseConsumer =
-            ClientConfig::new().set("bootstrap.servers", &self.parts.kafka).create().expect("a consumer");
-        let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).expect("metadata");
-        let ids = metadata.topics()[0].partitions().iter().map(rdkafka::metadata::MetadataPartition::id);
-        ids.map(|id| (id, consumer.fetch_watermarks(topic, id, TIMEOUT).expect("watermarks").1)).collect()
-    }
-
-    /// Values on a topic of ours that carry this header.
-    pub fn marked(&self, topic: &str, (name, value): (&str, &str)) -> Vec<Vec<u8>> {
-        let mut found = Vec::new();
-        each(ClientConfig::new().set("bootstrap.servers", &self.parts.kafka), topic, |message| {
-            let mut headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-            if headers.any(|header| header.key == name && header.value == Some(value.as_bytes())) {
-                found.push(message.payload().unwrap_or_default().to_vec());
-            }
-        });
-        found
-    }
-
-    /// Whether a worker has done everything that stands on a topic.
-    pub fn through(&self, worker: &str, topic: &str) -> bool {
-        let group = format!("{}.{worker}", self.namespace);
-        let consumer: BaseConsumer =
-            ClientConfig::new().set("bootstrap.servers", &self.parts.kafka).set("group.id", &group).create().expect("a consumer");
-        let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).expect("metadata");
-        let mut list = TopicPartitionList::new();
-        for partition in metadata.topics()[0].partitions() {
-            list.add_partition(topic, partition.id());
-        }
-        let committed = consumer.committed_offsets(list, TIMEOUT).expect("offsets");
-        committed.elements().iter().all(|place| {
-            let (_, high) = consumer.fetch_watermarks(topic, place.partition(), TIMEOUT).expect("watermarks");
-            high == 0 || place.offset() == Offset::Offset(high)
-        })
-    }
-
-    /// Values on a topic of ours so far.
-    pub fn values(&self, topic: &str) -> Vec<Vec<u8>> {
-        values(ClientConfig::new().set("bootstrap.servers", &self.parts.kafka), topic)
-    }
 }
 
 /// A broker of many tests is not to hold the topics of all of them. A broker that was the test's own may be gone by now.
 impl Drop for Rig {
     fn drop(&mut self) {
-        let Ok(admin) = ClientConfig::new()
-            .set("bootstrap.servers", &self.parts.kafka)
-            .set("log_level", "0")
-            .create::<AdminClient<DefaultClientContext>>()
-        else {
-            return;
-        };
+        let Ok(admin) = self.kafka().set("log_level", "0").create::<AdminClient<DefaultClientContext>>() else { return };
         let Ok(metadata) = admin.inner().fetch_metadata(None, Duration::from_secs(2)) else { return };
         let mine: Vec<&str> =
             metadata.topics().iter().map(|t| t.name()).filter(|name| name.starts_with(&self.namespace)).collect();
         let deleting = admin.delete_topics(&mine, &AdminOptions::new().request_timeout(Some(Duration::from_secs(5))));
         let _ = futures::executor::block_on(deleting);
-    }
-}
-
-/// Everything on a topic from its beginning to its end as it is now.
-fn values(config: &mut ClientConfig, topic: &str) -> Vec<Vec<u8>> {
-    let mut values = Vec::new();
-    each(config, topic, |message| values.push(message.payload().unwrap_or_default().to_vec()));
-    values
-}
-
-fn each(config: &mut ClientConfig, topic: &str, mut look: impl FnMut(&BorrowedMessage<'_>)) {
-    let group = format!("look-{}", uuid::Uuid::new_v4());
-    config
-        .set("group.id", group)
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .set("fetch.wait.max.ms", "20");
-    let consumer: BaseConsumer = config.set("isolation.level", "read_committed").create().expect("a consumer");
-    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).expect("metadata");
-    for partition in metadata.topics()[0].partitions() {
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, partition.id(), Offset::Beginning).expect("an offset");
-        consumer.assign(&list).expect("assigned");
-        // The end as librdkafka tells it: the last thing in a partition may be a transaction's marker, which is no record.
-        loop {
-            match consumer.poll(TIMEOUT).expect("a record or the end") {
-                Ok(message) => look(&message),
-                Err(KafkaError::PartitionEOF(_)) => break,
-                Err(e) => panic!("{topic}: {e}"),
-            }
-        }
     }
 }
 
