@@ -44,6 +44,8 @@ pub struct Flooded {
     /// Microseconds from when a notification was due until it was accepted, or refused by a 503.
     pub taken: Histogram<u64>,
     pub refused: Histogram<u64>,
+    /// Microseconds from when a notification was sent until a 503 was heard: the door's own share.
+    pub heard: Histogram<u64>,
     /// Microseconds from when a notification was due until it was sent: the sender's own share of the times above.
     pub late: Histogram<u64>,
     /// Due but not sent: the sender was too slow.
@@ -54,11 +56,21 @@ pub struct Flooded {
 impl Flooded {
     fn new() -> Self {
         let times = || Histogram::new_with_bounds(1, LONGEST, 3).expect("three digits can be kept");
-        let (taken, refused, late) = (times(), times(), times());
-        Self { accepted: vec![], answers: BTreeMap::new(), told_when: 0, taken, refused, late, unsent: 0, took: Duration::ZERO }
+        let (taken, refused, heard, late) = (times(), times(), times(), times());
+        Self {
+            accepted: vec![],
+            answers: BTreeMap::new(),
+            told_when: 0,
+            taken,
+            refused,
+            heard,
+            late,
+            unsent: 0,
+            took: Duration::ZERO,
+        }
     }
 
-    fn note(&mut self, person: u64, status: Option<u16>, retry_after: bool, took: Duration) {
+    fn note(&mut self, person: u64, status: Option<u16>, retry_after: bool, (took, heard): (Duration, Duration)) {
         *self.answers.entry(status).or_default() += 1;
         let micros = micros(took);
         match status {
@@ -69,6 +81,7 @@ impl Flooded {
             Some(503) => {
                 self.told_when += u64::from(retry_after);
                 self.refused.saturating_record(micros);
+                self.heard.saturating_record(self::micros(heard));
             }
             _ => {}
         }
@@ -138,6 +151,7 @@ impl Turn {
             r#"{{"event":"EXERCISE","user_id":{person},"entity_id":"{person}","timestamp":"2026-06-01T08:00:00Z","url":"https://example.invalid/never-followed"}}"#
         );
         let signature = hex(&mac(&self.flood.signing_key, &[body.as_bytes()]));
+        let sent = Instant::now();
         let request = self.http.post(&self.flood.url).header("content-type", "application/json");
         let answer = request.header("polar-webhook-signature", signature).body(body).send().await;
         let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
@@ -147,7 +161,12 @@ impl Turn {
             Ok(answer) => answer.bytes().await.is_ok(),
             Err(_) => false,
         };
-        self.done().note(person, status.filter(|_| read), retry_after, self.started.elapsed().saturating_sub(due));
+        self.done().note(
+            person,
+            status.filter(|_| read),
+            retry_after,
+            (self.started.elapsed().saturating_sub(due), sent.elapsed()),
+        );
     }
 }
 

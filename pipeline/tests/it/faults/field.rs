@@ -90,6 +90,8 @@ impl Field {
             ("PROVIDERS__GOOGLE_HEALTH__APP_PER_MINUTE", "100000".into()),
             ("PROVIDERS__GOOGLE_HEALTH__USER_PER_MINUTE", "100000".into()),
             ("SINKS__EVENTHUBS__BOOTSTRAP", to_kafka.address.clone()),
+            // The watchdog's two minutes are all the patience there is here.
+            ("GROUP__STALL_MS", "30000".into()),
         ]
         .map(|(name, value)| (format!("HEADWATER_{name}"), value))
         .to_vec();

@@ -37,8 +37,8 @@ use self::report::{Outcome, table};
 use crate::real::real_or_skip;
 use crate::real::rig::until_within;
 
-/// After this long what is not there is lost: longer than a process that makes no progress is left alone before it is started again.
-const PATIENCE: Duration = Duration::from_secs(240);
+/// After this long what is not there is lost.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn variable(name: &str) -> Option<String> {
     std::env::vars().find(|(n, _)| n == name).map(|(_, value)| value)

@@ -108,9 +108,9 @@ async fn while_the_broker_stands_still_callers_hear_so_in_time_and_what_was_acce
     assert!(during.answers.keys().all(|status| matches!(status, Some(200 | 503))), "{:?}", during.answers);
     let refused = during.answers.get(&Some(503)).copied().unwrap_or(0);
     assert!(refused > 500 && during.told_when == refused, "{refused} refused, {} told when to come again", during.told_when);
-    // The provider gives up after five seconds; what is beyond is the sender's own lateness on a busy machine.
-    assert!(during.refused.value_at_quantile(0.9) < 5_000_000, "an answer took {} µs", during.refused.value_at_quantile(0.9));
-    assert!(during.refused.value_at_quantile(0.2) < 2_000_000, "with all places taken a refusal is quick");
+    // From when it was sent, which is when a provider begins to wait. It gives up after five seconds.
+    assert!(during.heard.max() < 5_000_000, "an answer took {} µs", during.heard.max());
+    assert!(during.heard.value_at_quantile(0.2) < 500_000, "with all places taken a refusal is quick");
     let (_, most) = receive.memory();
     assert!(most < 256.0, "{most:.0} MiB");
 
