@@ -19,8 +19,8 @@ from fhirpy import SyncFHIRClient
 MODELS = {model.__name__: model for model in (Bundle, CapabilityStatement, Device, Observation, Patient)}
 # Of a page: small, so that there are several; and of the plain ones, which are compared.
 COUNT, LIMIT = 100, 1000
-# Seconds for one person: at the start history is still coming in.
-PATIENCE = 30
+# Seconds for one person: at the start history is still coming in, and others' history uses up what a provider lets be asked in a minute.
+PATIENCE = 150
 errors = []
 
 
