@@ -26,6 +26,8 @@ pub const BREAKER: &str = "headwater_breaker_open";
 /// Whole batches done again because something outside did not answer.
 pub const RETRIES: &str = "headwater_batch_retries_total";
 pub const REBALANCES: &str = "headwater_rebalances_total";
+/// Times a group was made to share anew because nobody held some of its partitions.
+pub const NUDGES: &str = "headwater_group_nudges_total";
 /// Transactions of an exactly-once worker, by how they ended.
 pub const TRANSACTIONS: &str = "headwater_transactions_total";
 /// Types, fields and values this build does not know.

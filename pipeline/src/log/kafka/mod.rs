@@ -4,6 +4,7 @@ mod admin;
 mod consumer;
 mod gate;
 mod lease;
+mod orphans;
 pub mod partition;
 mod poller;
 mod producer;

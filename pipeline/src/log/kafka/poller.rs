@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::gate::Gate;
 use super::lease::{Advance, KafkaLease, Place};
 use super::stall::{self, Suspects};
-use super::{ConsumerSettings, Settings};
+use super::{ConsumerSettings, Settings, orphans};
 use crate::log::Batch;
 use crate::telemetry;
 
@@ -59,6 +59,8 @@ struct Shared {
     tell: Sender<Advance>,
     advances: Receiver<Advance>,
     gate: Arc<Gate>,
+    /// The group moved: somebody looks whether all partitions are somebody's.
+    moved: Sender<()>,
 }
 
 pub(super) struct Context(Arc<Shared>);
@@ -90,6 +92,8 @@ impl ConsumerContext for Context {
             }
         }
         metrics::counter!(telemetry::REBALANCES, "group" => self.0.settings.group.clone()).increment(1);
+        // Where one word waits already, it stands for this one as well.
+        let _ = self.0.moved.try_send(());
     }
 
     /// A commit that was refused, mostly because the group was on the move, is sent again.
@@ -251,6 +255,8 @@ impl Poller {
         leases: mpsc::Sender<KafkaLease>,
     ) -> Result<Self, KafkaError> {
         let (tell, advances) = crossbeam_channel::bounded(4096);
+        let (moved, moves) = crossbeam_channel::bounded(1);
+        orphans::watch(kafka, &settings, moves).map_err(|e| KafkaError::ClientCreation(e.to_string()))?;
         let shared = Arc::new(Shared {
             settings,
             held: Mutex::default(),
@@ -260,6 +266,7 @@ impl Poller {
             tell,
             advances,
             gate: Arc::default(),
+            moved,
         });
         let consumer: Reader = shared.settings.config(kafka).create_with_context(Context(shared.clone()))?;
         consumer.subscribe(&shared.settings.topics.iter().map(String::as_str).collect::<Vec<_>>())?;

@@ -1,9 +1,14 @@
 //! Instances come and go under load: nothing is lost, nobody is asked twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use headwater::log::kafka::{Consumer, ConsumerSettings, KafkaLease};
+use headwater_schemas::topics;
 use headwater_simulator::{People, Provider, Settings};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::groups::GroupInfo;
+use tokio_util::sync::CancellationToken;
 
 use super::feed;
 use super::parts_or_skip;
@@ -172,4 +177,70 @@ async fn going_from_one_to_four_fetchers_and_back_asks_nobody_twice_and_leaves_n
     watch.until(|watch| watch.all_asked_since(steady)).await;
     assert_eq!(watch.again(steady), 0, "{:?}", watch.asked);
     until("the fetcher to be at rest", async || fetchers[0].running().then_some(())).await;
+}
+
+/// What a consumer has been given so far.
+async fn given(consumer: &mut Consumer, leases: &mut Vec<KafkaLease>) {
+    while let Ok(Some(lease)) = tokio::time::timeout(Duration::from_millis(100), consumer.lease()).await {
+        leases.push(lease);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_restart_in_mid_rebalance_leaves_to_nobody_is_given_to_somebody() {
+    let parts = parts_or_skip!();
+    let rig = Rig::new(parts, false).await;
+    let topic = topics::OBSERVATION.name(&rig.namespace, None);
+    let partitions = rig.ends(&topic).len();
+    let group = format!("{topic}.orphans");
+    let settings = |name: &str| ConsumerSettings {
+        static_member: Some(name.to_owned()),
+        ..ConsumerSettings::new(&group, vec![topic.clone()], name)
+    };
+    // It holds all, and never polls again: told to let go of some, it is about to, for ever.
+    let about_to: BaseConsumer = rig
+        .kafka()
+        .set("group.id", &group)
+        .set("group.instance.id", "one")
+        .set("client.id", "one")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("heartbeat.interval.ms", "200")
+        .create()
+        .expect("a consumer");
+    about_to.subscribe(&[&topic]).expect("a topic");
+    until("all partitions", async || {
+        let _ = about_to.poll(Duration::from_millis(100));
+        (about_to.assignment().expect("an assignment").count() == partitions).then_some(())
+    })
+    .await;
+
+    let stop = CancellationToken::new();
+    let kafka = &rig.app.config.kafka;
+    let mut two = Consumer::start(kafka, settings("two"), stop.clone()).expect("a consumer");
+    until("the group at rest with both", async || {
+        let groups = about_to.fetch_group_list(Some(&group), Duration::from_secs(5)).expect("the group");
+        let both = |g: &GroupInfo| g.state() == "Stable" && g.members().len() == 2;
+        groups.groups().iter().any(both).then_some(())
+    })
+    .await;
+    // The same static member, started anew.
+    let mut one = Consumer::start(kafka, settings("one"), stop.clone()).expect("a consumer");
+    let mut leases = Vec::new();
+    until("some partitions", async || {
+        given(&mut one, &mut leases).await;
+        (!leases.is_empty()).then_some(())
+    })
+    .await;
+    assert!(leases.len() < partitions, "nothing was about to move: the test shows nothing");
+    until("every partition in somebody's hands", async || {
+        given(&mut one, &mut leases).await;
+        given(&mut two, &mut leases).await;
+        let held: BTreeSet<i32> = leases.iter().map(KafkaLease::partition).collect();
+        (held.len() == partitions).then_some(())
+    })
+    .await;
+    stop.cancel();
+    drop(leases);
+    one.ended().await.expect("a good end");
+    two.ended().await.expect("a good end");
 }
