@@ -52,11 +52,7 @@ impl Outlet for Counting {
 }
 
 impl Connections {
-    pub fn run(&self) -> anyhow::Result<()> {
-        tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(self.measure())
-    }
-
-    async fn measure(&self) -> anyhow::Result<()> {
+    pub async fn run(&self) -> anyhow::Result<()> {
         let store: Arc<dyn Store> = match &self.node {
             None => Arc::new(SqliteStore::open(Path::new(":memory:"), Keyring::ephemeral()).await?),
             Some(node) => {

@@ -44,14 +44,15 @@ enum Command {
     Copy(copy::Copy),
 }
 
-fn main() -> anyhow::Result<()> {
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Normalize(command) => command.run(),
-        Command::Connections(command) => command.run(),
-        Command::Reading(command) => command.run(),
-        Command::Replay(command) => command.run(),
-        Command::Overload(command) => command.run(),
-        Command::ScaleOut(command) => command.run(),
+        Command::Normalize(command) => command.run().await,
+        Command::Connections(command) => command.run().await,
+        Command::Reading(command) => command.run().await,
+        Command::Replay(command) => command.run().await,
+        Command::Overload(command) => command.run().await,
+        Command::ScaleOut(command) => command.run().await,
         Command::Copy(command) => command.run(),
     }
 }
