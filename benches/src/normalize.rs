@@ -16,6 +16,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use crate::broker::{Broker, TIMEOUT};
 use crate::payload;
 use crate::process::{Cost, Subject};
+use crate::rig::namespace;
 
 const PARTITIONS: i32 = 12;
 
@@ -43,13 +44,9 @@ const EXACTLY_ONCE: [(u64, &str); 2] = [(100, "eo 100ms"), (1000, "eo 1s")];
 
 impl Normalize {
     pub async fn run(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(
-            self.headwater.exists(),
-            "no {}: build it with cargo build --release --ignore-rust-version",
-            self.headwater.display()
-        );
+        anyhow::ensure!(self.headwater.exists(), "no {}, expected one built with --release", self.headwater.display());
         let folder = tempfile::tempdir()?;
-        let namespace = format!("bench-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
+        let namespace = namespace();
         let config = folder.path().join("headwater.toml");
         std::fs::write(&config, self.config(&namespace, folder.path()))?;
         let measured = self.measure(&namespace, &config).await;

@@ -50,9 +50,8 @@ impl<'p> Rig<'p> {
     pub async fn new(parts: &'p Parts, partitions: i32, more: &str) -> anyhow::Result<Self> {
         let headwater = parts.headwater.display();
         anyhow::ensure!(parts.headwater.exists(), "no {headwater}, expected one built with --release");
-        let namespace = format!("bench{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
         let session = SessionBuilder::new().known_node(&parts.node).build().await?;
-        let rig = Self { parts, partitions, namespace, session, folder: tempfile::tempdir()? };
+        let rig = Self { parts, partitions, namespace: namespace(), session, folder: tempfile::tempdir()? };
         std::fs::write(rig.config(), rig.text() + more)?;
         for arguments in [["topics", "apply"], ["schemas", "register"], ["store", "migrate"]] {
             let done = rig.command(&arguments).output()?;
@@ -72,8 +71,7 @@ impl<'p> Rig<'p> {
 
     async fn clear(&self) -> anyhow::Result<()> {
         self.broker().clear(&self.namespace).await?;
-        self.session.query_unpaged(format!("DROP KEYSPACE IF EXISTS {}", self.namespace), ()).await.context("the keyspace")?;
-        Ok(())
+        drop_keyspace(&self.session, &self.namespace).await
     }
 
     fn config(&self) -> PathBuf {
@@ -126,6 +124,16 @@ impl Role {
         let page = get(&format!("http://{}/metrics", self.ops)).unwrap_or_default();
         page.lines().filter(|l| l.starts_with(name)).filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
+}
+
+/// A name for what a run makes.
+pub fn namespace() -> String {
+    format!("bench{}", &uuid::Uuid::new_v4().simple().to_string()[..8])
+}
+
+pub async fn drop_keyspace(session: &Session, name: &str) -> anyhow::Result<()> {
+    session.query_unpaged(format!("DROP KEYSPACE IF EXISTS {name}"), ()).await.context("the keyspace")?;
+    Ok(())
 }
 
 /// An address that nobody listens on.
