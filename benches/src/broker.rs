@@ -1,7 +1,7 @@
 //! The broker that subjects run on: raw records put there, and what stands there.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -10,6 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Message as _};
 
 use crate::payload;
@@ -115,17 +116,23 @@ impl Broker<'_> {
         Ok(())
     }
 
-    /// Deletes all topics of a namespace.
+    /// Deletes all topics of a namespace. A broker may list those made just now only after a while, but before it shows that others are gone.
     pub async fn clear(&self, namespace: &str) -> anyhow::Result<()> {
-        let topics = self.topics(&format!("{namespace}."))?;
-        if topics.is_empty() {
-            return Ok(());
-        }
-        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         let admin: AdminClient<DefaultClientContext> = self.client().create()?;
-        for deleted in admin.delete_topics(&names, &AdminOptions::new()).await? {
-            deleted.map_err(|(name, code)| anyhow::anyhow!("cannot delete {name}: {code}"))?;
+        let until = Instant::now() + TIMEOUT;
+        loop {
+            let topics = self.topics(&format!("{namespace}."))?;
+            if topics.is_empty() {
+                return Ok(());
+            }
+            anyhow::ensure!(Instant::now() < until, "{} topics of {namespace} are still there, expected none", topics.len());
+            let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+            for deleted in admin.delete_topics(&names, &AdminOptions::new()).await? {
+                match deleted {
+                    Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+                    Err((name, code)) => anyhow::bail!("cannot delete {name}: {code}"),
+                }
+            }
         }
-        Ok(())
     }
 }
