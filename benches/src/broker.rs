@@ -1,17 +1,22 @@
 //! The broker that subjects run on: raw records put there, and what stands there.
 
-use std::process::Command;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, Message as _};
 
 use crate::payload;
+use crate::process::get;
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy)]
 pub struct Broker<'a> {
@@ -48,11 +53,11 @@ impl Broker<'_> {
         Ok(bytes)
     }
 
-    /// The id the registry gave the raw schema, asked with the tool at hand.
-    fn schema_id(&self, topic: &str) -> anyhow::Result<u32> {
-        let answer =
-            Command::new("curl").args(["-fsS", &format!("{}/subjects/{topic}-value/versions/latest", self.registry)]).output()?;
-        let json: serde_json::Value = serde_json::from_slice(&answer.stdout).context("the registry's answer")?;
+    /// The id the registry gave a topic's schema.
+    pub fn schema_id(&self, topic: &str) -> anyhow::Result<u32> {
+        let url = format!("{}/subjects/{topic}-value/versions/latest", self.registry);
+        let answer = get(&url).with_context(|| format!("no schema of {topic} in the registry"))?;
+        let json: serde_json::Value = serde_json::from_str(&answer).context("the registry's answer")?;
         u32::try_from(json["id"].as_u64().context("no id in the registry's answer")?).context("a schema id of 32 bits")
     }
 
@@ -76,5 +81,58 @@ impl Broker<'_> {
             }
         }
         Ok(true)
+    }
+    /// The topics whose names begin with this.
+    pub fn topics(&self, prefix: &str) -> anyhow::Result<Vec<String>> {
+        let consumer: BaseConsumer = self.client().create()?;
+        let metadata = consumer.fetch_metadata(None, TIMEOUT)?;
+        let mut names: Vec<String> =
+            metadata.topics().iter().map(|t| t.name().to_owned()).filter(|n| n.starts_with(prefix)).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Shows everything on a topic from its beginning to its end as it is now.
+    pub fn each(&self, topic: &str, mut look: impl FnMut(&BorrowedMessage<'_>)) -> anyhow::Result<()> {
+        let group = format!("{topic}.look");
+        let consumer: BaseConsumer = self.client().set("group.id", group).set("enable.auto.commit", "false").create()?;
+        let (mut list, mut ends) = (TopicPartitionList::new(), HashMap::new());
+        for partition in 0..self.partitions {
+            let (low, high) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
+            if high > low {
+                list.add_partition_offset(topic, partition, Offset::Offset(low))?;
+                ends.insert(partition, high);
+            }
+        }
+        consumer.assign(&list)?;
+        while !ends.is_empty() {
+            let message = consumer.poll(TIMEOUT).with_context(|| format!("{topic} has more, and nothing comes"))??;
+            let Some(end) = ends.get(&message.partition()) else { continue };
+            if message.offset() + 1 >= *end {
+                ends.remove(&message.partition());
+            }
+            look(&message);
+        }
+        Ok(())
+    }
+
+    /// Deletes all topics of a namespace. A broker may list those made just now only after a while, but before it shows that others are gone.
+    pub async fn clear(&self, namespace: &str) -> anyhow::Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let until = Instant::now() + TIMEOUT;
+        loop {
+            let topics = self.topics(&format!("{namespace}."))?;
+            if topics.is_empty() {
+                return Ok(());
+            }
+            anyhow::ensure!(Instant::now() < until, "{} topics of {namespace} are still there, expected none", topics.len());
+            let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+            for deleted in admin.delete_topics(&names, &AdminOptions::new()).await? {
+                match deleted {
+                    Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+                    Err((name, code)) => anyhow::bail!("cannot delete {name}: {code}"),
+                }
+            }
+        }
     }
 }

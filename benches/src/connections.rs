@@ -18,8 +18,11 @@ use headwater_store::scylla::{ScyllaStore, Settings};
 use headwater_store::seal::Keyring;
 use headwater_store::sqlite::SqliteStore;
 use headwater_store::{Connection, ConnectionState, SHARDS, Store};
+use scylla::client::session_builder::SessionBuilder;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use uuid::Uuid;
+
+use crate::rig::{drop_keyspace, namespace};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
@@ -34,7 +37,7 @@ const ASKED: usize = 2000;
 pub struct Connections {
     #[arg(long, default_value_t = 100_000)]
     connections: usize,
-    /// A Cassandra or ScyllaDB node (host:port) instead of SQLite in memory; a keyspace of its own is made and left there
+    /// A Cassandra or ScyllaDB node (host:port) instead of SQLite in memory; a keyspace of its own is made there, and deleted
     #[arg(long)]
     node: Option<String>,
 }
@@ -52,19 +55,17 @@ impl Outlet for Counting {
 }
 
 impl Connections {
-    pub fn run(&self) -> anyhow::Result<()> {
-        tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(self.measure())
+    pub async fn run(&self) -> anyhow::Result<()> {
+        let Some(node) = &self.node else {
+            return self.measure(Arc::new(SqliteStore::open(Path::new(":memory:"), Keyring::ephemeral()).await?)).await;
+        };
+        let keyspace = namespace();
+        let settings = Settings { keyspace: keyspace.clone(), replication_factor: 1, ..Settings::new([node.as_str()]) };
+        let measured = self.measure(Arc::new(ScyllaStore::connect(settings, Keyring::ephemeral()).await?)).await;
+        measured.and(drop_keyspace(&SessionBuilder::new().known_node(node).build().await?, &keyspace).await)
     }
 
-    async fn measure(&self) -> anyhow::Result<()> {
-        let store: Arc<dyn Store> = match &self.node {
-            None => Arc::new(SqliteStore::open(Path::new(":memory:"), Keyring::ephemeral()).await?),
-            Some(node) => {
-                let keyspace = format!("bench_{}", &Uuid::new_v4().simple().to_string()[..12]);
-                let settings = Settings { keyspace, replication_factor: 1, ..Settings::new([node.as_str()]) };
-                Arc::new(ScyllaStore::connect(settings, Keyring::ephemeral()).await?)
-            }
-        };
+    async fn measure(&self, store: Arc<dyn Store>) -> anyhow::Result<()> {
         store.migrate().await?;
         let n = self.connections;
         println!("store: {}, connections: {n}", self.node.as_deref().unwrap_or("SQLite in memory"));

@@ -1,11 +1,12 @@
 //! What a stage costs, beside the cost of moving the same bytes with no work done: CPU-seconds of the subject's process, from one run on one
 //! broker, rounds interleaved. Start at `normalize.rs`. `connections.rs` measures what many connections cost, `reading.rs` what pages cost
-//! beside a bare read, `replay.rs` what going through raw records once more costs, `overload.rs` what the door does with more than it carries,
+//! beside a bare read, `replay.rs` what going through raw records once more costs, `import.rs` a large file, `overload.rs` what the door does with more than it carries,
 //! `scale_out` what stands still while instances come and go.
 
 mod broker;
 mod connections;
 mod copy;
+mod import;
 mod normalize;
 mod overload;
 mod payload;
@@ -35,6 +36,8 @@ enum Command {
     Reading(reading::Reading),
     /// A whole raw topic gone through once more, twice: what it costs, and that every stored row is the same
     Replay(replay::Replay),
+    /// A large file brought by `headwater import`, twice
+    Import(import::Import),
     /// Ten times as many webhooks as the door carries
     Overload(overload::Overload),
     /// What stands still while instances come and go
@@ -44,14 +47,16 @@ enum Command {
     Copy(copy::Copy),
 }
 
-fn main() -> anyhow::Result<()> {
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Normalize(command) => command.run(),
-        Command::Connections(command) => command.run(),
-        Command::Reading(command) => command.run(),
-        Command::Replay(command) => command.run(),
-        Command::Overload(command) => command.run(),
-        Command::ScaleOut(command) => command.run(),
+        Command::Normalize(command) => command.run().await,
+        Command::Connections(command) => command.run().await,
+        Command::Reading(command) => command.run().await,
+        Command::Replay(command) => command.run().await,
+        Command::Import(command) => command.run().await,
+        Command::Overload(command) => command.run().await,
+        Command::ScaleOut(command) => command.run().await,
         Command::Copy(command) => command.run(),
     }
 }

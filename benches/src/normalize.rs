@@ -1,7 +1,7 @@
 //! CPU-seconds per million raw records: `headwater process normalize` and the bare copy, interleaved on the same broker; and what exactly once
 //! costs beside at least once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -13,11 +13,11 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::broker::Broker;
+use crate::broker::{Broker, TIMEOUT};
 use crate::payload;
 use crate::process::{Cost, Subject};
+use crate::rig::namespace;
 
-const TIMEOUT: Duration = Duration::from_secs(20);
 const PARTITIONS: i32 = 12;
 
 /// Needs a running broker and registry: `set -a; eval "$(infra/local/up kafka registry)"; set +a`.
@@ -43,21 +43,23 @@ pub struct Normalize {
 const EXACTLY_ONCE: [(u64, &str); 2] = [(100, "eo 100ms"), (1000, "eo 1s")];
 
 impl Normalize {
-    pub fn run(self) -> anyhow::Result<()> {
-        anyhow::ensure!(
-            self.headwater.exists(),
-            "no {}: build it with cargo build --release --ignore-rust-version",
-            self.headwater.display()
-        );
+    pub async fn run(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.headwater.exists(), "no {}, expected one built with --release", self.headwater.display());
         let folder = tempfile::tempdir()?;
-        let namespace = format!("bench-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
+        let namespace = namespace();
         let config = folder.path().join("headwater.toml");
         std::fs::write(&config, self.config(&namespace, folder.path()))?;
+        let measured = self.measure(&namespace, &config).await;
+        // What went wrong first is the reason.
+        measured.and(self.broker().clear(&namespace).await)
+    }
+
+    async fn measure(&self, namespace: &str, config: &Path) -> anyhow::Result<()> {
         for arguments in [["topics", "apply"], ["schemas", "register"]] {
-            let done = self.command(&config).args(arguments).output()?;
+            let done = self.command(config).args(arguments).output()?;
             anyhow::ensure!(done.status.success(), "headwater {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
         }
-        let (bytes, raw) = (self.broker().fill(&namespace, self.records)?, payload::topic(&namespace));
+        let (bytes, raw) = (self.broker().fill(namespace, self.records)?, payload::topic(namespace));
         println!(
             "{} raw records of {} bytes on average, {PARTITIONS} partitions, {} rounds",
             self.records,
@@ -71,7 +73,7 @@ impl Normalize {
         let (mut copies, mut normals, mut exact) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
         for round in 1..=self.rounds {
             let to = format!("{namespace}.copy{round}");
-            self.create(&to)?;
+            self.create(&to).await?;
             let group = format!("{namespace}.copy{round}");
             let copy = Subject::start(Command::new(std::env::current_exe()?).args([
                 "copy",
@@ -91,9 +93,9 @@ impl Normalize {
             ));
 
             self.rewind(&format!("{namespace}.normalize"), &raw)?;
-            let observations = topics::OBSERVATION.name(&namespace, None);
-            let goal = self.broker().total(&observations)? + self.records * 3;
-            let normalize = Subject::start(self.command(&config).args(["process", "normalize"]))?;
+            let observations = topics::OBSERVATION.name(namespace, None);
+            let goal = self.broker().total(&observations)? + self.records * payload::EACH;
+            let normalize = Subject::start(self.command(config).args(["process", "normalize"]))?;
             // Transactions leave markers among the output: beside them the group's offsets say when all is done, for both in the same way.
             let group = format!("{namespace}.normalize");
             let done = || {
@@ -107,7 +109,7 @@ impl Normalize {
 
             for ((interval, name), costs) in EXACTLY_ONCE.iter().zip(&mut exact).filter(|_| self.exactly_once) {
                 self.rewind(&group, &raw)?;
-                let mut command = self.command(&config);
+                let mut command = self.command(config);
                 command.env("HEADWATER_PROCESSING__GUARANTEE", "exactly_once");
                 command.env("HEADWATER_PROCESSING__COMMIT_INTERVAL_MS", interval.to_string());
                 let subject = Subject::start(command.args(["process", "normalize"]))?;
@@ -138,7 +140,7 @@ impl Normalize {
         cost
     }
 
-    fn config(&self, namespace: &str, folder: &std::path::Path) -> String {
+    fn config(&self, namespace: &str, folder: &Path) -> String {
         format!(
             "namespace = \"{namespace}\"\n[listen]\nops = \"127.0.0.1:0\"\n[kafka]\nbootstrap = \"{}\"\n[registry]\nurl = \"{}\"\n[topics]\nreplication_factor = 1\npartitions = {PARTITIONS}\n[telemetry]\nlog = \"warn\"\n[store]\nkeys = \"bench:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"\n[store.sqlite]\npath = \"{}\"\n",
             self.bootstrap,
@@ -147,7 +149,7 @@ impl Normalize {
         )
     }
 
-    fn command(&self, config: &std::path::Path) -> Command {
+    fn command(&self, config: &Path) -> Command {
         let mut command = Command::new(&self.headwater);
         command.arg("--config").arg(config);
         command
@@ -157,10 +159,10 @@ impl Normalize {
         Broker { bootstrap: &self.bootstrap, registry: &self.registry, partitions: PARTITIONS }
     }
 
-    fn create(&self, topic: &str) -> anyhow::Result<()> {
+    async fn create(&self, topic: &str) -> anyhow::Result<()> {
         let admin: AdminClient<DefaultClientContext> = self.broker().client().create()?;
         let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1));
-        let made = futures_executor(admin.create_topics([&new], &AdminOptions::new().operation_timeout(Some(TIMEOUT))))?;
+        let made = admin.create_topics([&new], &AdminOptions::new().operation_timeout(Some(TIMEOUT))).await?;
         made.into_iter().next().context("no answer")?.map_err(|(name, code)| anyhow::anyhow!("cannot create {name}: {code}"))?;
         // Made is not yet known to the broker that is asked for its ends.
         let until = Instant::now() + TIMEOUT;
@@ -189,9 +191,4 @@ fn ratios(name: &str, first: &[Cost], second: &[Cost]) {
         ratios.sort_by(f64::total_cmp);
         println!("{name}, {what}: {:.2}  ({:.2} to {:.2})", ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1]);
     }
-}
-
-/// Runs one future to its end on this thread.
-fn futures_executor<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be built").block_on(future)
 }

@@ -11,13 +11,12 @@ use headwater_schemas::{ids, wire};
 use headwater_simulator::flood::{Flood, Flooded, flood};
 use rdkafka::Message as _;
 
-use crate::rig::{Parts, Rig, Role};
+use crate::rig::{Parts, Rig, Role, address};
 
 const PROVIDER: &str = "polar";
 const KEY: &str = "told-when-the-webhook-was-made";
 const CALM: Duration = Duration::from_secs(10);
 
-/// Needs a running broker, node and registry: `set -a; eval "$(infra/local/up kafka cassandra registry)"; set +a`.
 #[derive(Debug, Args)]
 pub struct Overload {
     #[command(flatten)]
@@ -40,35 +39,36 @@ pub struct Overload {
 }
 
 impl Overload {
-    pub fn run(&self) -> anyhow::Result<()> {
-        tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(self.measure())
-    }
-
-    async fn measure(&self) -> anyhow::Result<()> {
+    pub async fn run(&self) -> anyhow::Result<()> {
+        let address = address()?;
         let more = format!(
-            "[ingest]\ndoor_permits = {}\n[providers.{PROVIDER}]\nclient_id = \"c\"\nclient_secret = \"s\"\n\
+            "[listen]\nreceive = \"{address}\"\n[ingest]\ndoor_permits = {}\n[providers.{PROVIDER}]\nclient_id = \"c\"\nclient_secret = \"s\"\n\
              [providers.{PROVIDER}.webhook]\nsigning_key = \"{KEY}\"\n",
             self.permits
         );
-        let rig = Rig::new(&self.parts, 12, &more)?;
+        let rig = Rig::new(&self.parts, 12, &more).await?;
+        rig.end(self.measure(&rig, &address).await).await
+    }
+
+    async fn measure(&self, rig: &Rig<'_>, address: &str) -> anyhow::Result<()> {
         let door = rig.start(&["receive"], &[])?;
         let beside = if self.pipeline { vec![&["process", "normalize"][..], &["sink", "scylla"]] } else { vec![] };
         let beside: Vec<Role> = beside.iter().map(|role| rig.start(role, &[])).collect::<anyhow::Result<_>>()?;
         door.ready()?;
         beside.iter().try_for_each(Role::ready)?;
 
-        let calm = flood(self.calls(&rig, None, CALM, 0)).await?;
+        let calm = flood(self.calls(address, None, CALM, 0)).await?;
         told(&format!("closed loop, {} at once", self.permits), &calm);
         let carried = calm.accepted.len() as f64 / calm.took.as_secs_f64();
         let (length, first) = (Duration::from_secs(self.seconds), 1 << 32);
         println!("flood: {:.0} a second for {length:?}, on {} connections", carried * self.times, self.connections);
-        let sending = flood(self.calls(&rig, Some(carried * self.times), length, first));
+        let sending = flood(self.calls(address, Some(carried * self.times), length, first));
         let (high, memory) = tokio::join!(sending, memory(&door, length));
         let high = high?;
         told("flood", &high);
         told_memory(&door, &memory?)?;
 
-        let there = self.there(&rig)?;
+        let there = there(rig)?;
         let accepted = calm.accepted.iter().chain(&high.accepted);
         let lost = accepted.filter(|person| !there.contains(&ids::connection(PROVIDER, &person.to_string()))).count();
         println!("{} accepted, of them not on the topic: {lost}", calm.accepted.len() + high.accepted.len());
@@ -79,9 +79,9 @@ impl Overload {
         Ok(())
     }
 
-    fn calls(&self, rig: &Rig<'_>, rate: Option<f64>, length: Duration, first: u64) -> Flood {
+    fn calls(&self, address: &str, rate: Option<f64>, length: Duration, first: u64) -> Flood {
         Flood {
-            url: format!("http://{}/webhooks/{PROVIDER}", rig.door),
+            url: format!("http://{address}/webhooks/{PROVIDER}"),
             signing_key: KEY.into(),
             rate,
             length,
@@ -90,20 +90,20 @@ impl Overload {
             first,
         }
     }
+}
 
-    /// Whom the hints on the topic are about.
-    fn there(&self, rig: &Rig<'_>) -> anyhow::Result<HashSet<uuid::Uuid>> {
-        let (mut there, mut wrong) = (HashSet::new(), 0);
-        rig.each(&topics::HINT_LIVE.name(&rig.namespace, None), |message| {
-            let body = wire::split(message.payload().unwrap_or_default()).ok();
-            match body.and_then(|(_, body)| Hint::decode(body).ok()) {
-                Some(hint) => drop(there.insert(hint.connection_id)),
-                None => wrong += 1,
-            }
-        })?;
-        anyhow::ensure!(wrong == 0, "{wrong} records on the topic are no hints");
-        Ok(there)
-    }
+/// Whom the hints on the topic are about.
+fn there(rig: &Rig<'_>) -> anyhow::Result<HashSet<uuid::Uuid>> {
+    let (mut there, mut wrong) = (HashSet::new(), 0);
+    rig.broker().each(&topics::HINT_LIVE.name(&rig.namespace, None), |message| {
+        let body = wire::split(message.payload().unwrap_or_default()).ok();
+        match body.and_then(|(_, body)| Hint::decode(body).ok()) {
+            Some(hint) => drop(there.insert(hint.connection_id)),
+            None => wrong += 1,
+        }
+    })?;
+    anyhow::ensure!(wrong == 0, "{wrong} records on the topic are no hints");
+    Ok(there)
 }
 
 fn told(what: &str, done: &Flooded) {

@@ -7,6 +7,8 @@ use headwater_schemas::{Topic, wire};
 use uuid::Uuid;
 
 pub const PROVIDER: &str = "withings";
+/// Observations of one record.
+pub const EACH: u64 = 3;
 
 /// The topic of these records.
 pub fn topic(namespace: &str) -> String {

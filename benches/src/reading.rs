@@ -1,27 +1,26 @@
 //! What reading costs beside a bare read of the same rows by CQL: a page of one person, one type and one month by FHIR and in plain JSON, and
 //! a whole year of one-minute heart rates, page by page, with what the server holds in memory meanwhile.
 
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Args;
 use futures::StreamExt as _;
 use headwater_schemas::codes;
 use headwater_schemas::observation::{Method, Observation};
-use headwater_store::Store;
+use headwater_store::Store as _;
 use headwater_store::scylla::{ScyllaStore, Settings};
 use headwater_store::seal::Keyring;
 use scylla::client::session::Session;
-use scylla::client::session_builder::SessionBuilder;
 use scylla::statement::prepared::PreparedStatement;
 use uuid::Uuid;
 
 use crate::process::Subject;
+use crate::rig::{Parts, Rig, address};
 
 const SUBJECT: &str = "person-1";
 const TOKEN: &str = "bench";
+const PARTITIONS: i32 = 12;
 const MINUTE: i64 = 60_000_000;
 /// 1 January 2025, midnight UTC.
 const YEAR: i64 = 1_735_689_600_000_000;
@@ -31,65 +30,51 @@ const MONTHS: [i32; 12] =
 /// June, as a range of the API's and as a partition.
 const JUNE: (&str, &str, i32) = ("2025-06-01T00:00:00Z", "2025-07-01T00:00:00Z", 202_506);
 
-/// Needs running servers: `set -a; eval "$(infra/local/up kafka cassandra registry)"; set +a`.
-#[derive(Args)]
+#[derive(Debug, Args)]
 pub struct Reading {
-    #[arg(long, env = "KAFKA_BOOTSTRAP")]
-    bootstrap: String,
-    #[arg(long, env = "SCHEMA_REGISTRY_URL")]
-    registry: String,
-    #[arg(long, env = "CASSANDRA_NODE")]
-    node: String,
-    /// The `headwater` to measure, built with --release
-    #[arg(long, default_value = "target/release/headwater")]
-    headwater: PathBuf,
+    #[command(flatten)]
+    parts: Parts,
     #[arg(long, default_value_t = 200)]
     requests: usize,
     #[arg(long, default_value_t = 5)]
     rounds: usize,
 }
 
-struct Bench {
+struct Bench<'r> {
     http: reqwest::Client,
     api: String,
-    session: Session,
+    session: &'r Session,
     page: PreparedStatement,
     month: PreparedStatement,
 }
 
 impl Reading {
-    pub fn run(self) -> anyhow::Result<()> {
-        anyhow::ensure!(self.headwater.exists(), "no {}, expected one built with --release", self.headwater.display());
-        tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(self.measure())
+    pub async fn run(&self) -> anyhow::Result<()> {
+        let api = address()?;
+        let more = format!("[listen]\napi = \"{api}\"\n[api]\ntoken = \"{TOKEN}\"\npublic_url = \"http://{api}\"\n");
+        let rig = Rig::new(&self.parts, PARTITIONS, &more).await?;
+        rig.end(self.measure(&rig, format!("http://{api}")).await).await
     }
 
-    async fn measure(self) -> anyhow::Result<()> {
-        let folder = tempfile::tempdir()?;
-        let name = format!("bench{}", &Uuid::new_v4().simple().to_string()[..8]);
-        let (api, ops) = (address()?, address()?);
-        let config = folder.path().join("headwater.toml");
-        std::fs::write(&config, self.config(&name, &api, &ops))?;
-        for arguments in [["topics", "apply"], ["schemas", "register"], ["store", "migrate"]] {
-            let done = Command::new(&self.headwater).arg("--config").arg(&config).args(arguments).output()?;
-            anyhow::ensure!(done.status.success(), "headwater {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-        }
-        let settings = Settings { keyspace: name.clone(), replication_factor: 1, ..Settings::new([self.node.as_str()]) };
+    async fn measure(&self, rig: &Rig<'_>, api: String) -> anyhow::Result<()> {
+        let node = self.parts.node.as_str();
+        let settings = Settings { keyspace: rig.namespace.clone(), replication_factor: 1, ..Settings::new([node]) };
         let store = ScyllaStore::connect(settings, Keyring::ephemeral()).await?;
         let started = Instant::now();
         fill(&store).await?;
         println!("{MINUTES} heart rates of one person, a minute apart, written in {:.0} s", started.elapsed().as_secs_f64());
 
-        let server = Subject::start(Command::new(&self.headwater).arg("--config").arg(&config).arg("api"))?;
-        let bench = Bench::new(&self.node, &name, format!("http://{api}")).await?;
-        bench.ready(&ops).await?;
+        let server = rig.start(&["api"], &[])?;
+        let bench = Bench::new(rig, api).await?;
+        server.ready()?;
         for count in [100, 1000] {
             self.pages(&bench, count).await?;
         }
-        bench.year(&server).await
+        bench.year(&server.subject).await
     }
 
     /// Pages of a month, interleaved: bare, FHIR, plain.
-    async fn pages(&self, bench: &Bench, count: usize) -> anyhow::Result<()> {
+    async fn pages(&self, bench: &Bench<'_>, count: usize) -> anyhow::Result<()> {
         let (from, to, _) = JUNE;
         let fhir = format!("/fhir/Observation?patient={SUBJECT}&code=8867-4&date=ge{from}&date=lt{to}&_count={count}");
         let plain = format!("/health/observations?subject={SUBJECT}&type=heart-rate&from={from}&to={to}&limit={count}");
@@ -117,36 +102,17 @@ impl Reading {
         }
         Ok(())
     }
-
-    fn config(&self, name: &str, api: &str, ops: &str) -> String {
-        let Self { bootstrap, registry, node, .. } = self;
-        format!(
-            "namespace = \"{name}\"\n[listen]\nops = \"{ops}\"\napi = \"{api}\"\n[kafka]\nbootstrap = \"{bootstrap}\"\n[registry]\n\
-             url = \"{registry}\"\n[topics]\nreplication_factor = 1\n[telemetry]\nlog = \"warn\"\n[store]\n\
-             keys = \"bench:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"\n[store.scylla]\nnodes = [\"{node}\"]\nkeyspace = \"{name}\"\n\
-             replication_factor = 1\n[api]\ntoken = \"{TOKEN}\"\npublic_url = \"http://{api}\"\n"
-        )
-    }
 }
 
-impl Bench {
-    async fn new(node: &str, keyspace: &str, api: String) -> anyhow::Result<Self> {
-        let session = SessionBuilder::new().known_node(node).build().await?;
+impl<'r> Bench<'r> {
+    async fn new(rig: &'r Rig<'_>, api: String) -> anyhow::Result<Self> {
+        let (session, keyspace) = (&rig.session, &rig.namespace);
         let from =
             format!("FROM {keyspace}.observations WHERE subject_id = '{SUBJECT}' AND month = ? AND data_type = 'heart-rate'");
         let page = session.prepare(format!("SELECT start_at, id, body.fhir {from} LIMIT ?")).await?;
         let mut month = session.prepare(format!("SELECT start_at, id, body.fhir {from}")).await?;
         month.set_page_size(1000);
         Ok(Self { http: reqwest::Client::new(), api, session, page, month })
-    }
-
-    async fn ready(&self, ops: &str) -> anyhow::Result<()> {
-        let until = Instant::now() + Duration::from_secs(30);
-        while !self.http.get(format!("http://{ops}/health/ready")).send().await.is_ok_and(|answer| answer.status().is_success()) {
-            anyhow::ensure!(Instant::now() < until, "the api is not ready after 30 s");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Ok(())
     }
 
     async fn ask(&self, path: &str) -> anyhow::Result<String> {
@@ -219,11 +185,6 @@ impl Times {
         self.0.sort_by(f64::total_cmp);
         self.0[((self.0.len() - 1) as f64 * share) as usize]
     }
-}
-
-/// A free address of this machine.
-fn address() -> anyhow::Result<String> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
 async fn fill(store: &ScyllaStore) -> anyhow::Result<()> {

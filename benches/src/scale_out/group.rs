@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use crate::rig::TIMEOUT;
+use crate::broker::TIMEOUT;
 
 /// Topic and partition to the client id of the holder.
 pub type Holders = BTreeMap<(String, i32), String>;

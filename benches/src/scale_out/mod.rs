@@ -17,6 +17,7 @@ use clap::Args;
 use self::feed::{Feed, now};
 use self::group::{Group, Holders};
 use self::watch::Watch;
+use crate::payload;
 use crate::rig::{Parts, Rig, Role};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -24,7 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const CALM: Duration = Duration::from_secs(3);
 const BEFORE: i64 = 500;
 
-/// Needs a running broker, node and registry: `set -a; eval "$(infra/local/up kafka cassandra registry)"; set +a`.
 #[derive(Debug, Args)]
 pub struct ScaleOut {
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub struct ScaleOut {
 }
 
 struct Bench<'p> {
-    rig: Rig<'p>,
+    rig: &'p Rig<'p>,
     feed: Feed,
     watch: Watch,
     group: Group,
@@ -55,18 +55,20 @@ struct Instance {
 }
 
 impl ScaleOut {
-    pub fn run(&self) -> anyhow::Result<()> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    pub async fn run(&self) -> anyhow::Result<()> {
         let more =
             format!("[group]\nsession_timeout_ms = {0}\ndrain_ms = {1}\n", self.session_timeout_ms, self.session_timeout_ms / 3);
-        let rig = Rig::new(&self.parts, 1, &more)?;
-        let client = rig.client();
-        let topics = rig.topics(&format!("{}.raw.", rig.namespace))?;
+        let rig = Rig::new(&self.parts, 1, &more).await?;
+        rig.end(self.measure(&rig).await).await
+    }
+
+    async fn measure(&self, rig: &Rig<'_>) -> anyhow::Result<()> {
+        let (broker, client) = (rig.broker(), rig.broker().client());
+        let topics = broker.topics(&format!("{}.raw.", rig.namespace))?;
         anyhow::ensure!(!topics.is_empty(), "the broker has no raw topics of this run, expected those just made");
         let targets =
-            topics.iter().map(|topic| Ok((topic.clone(), rig.schema_id(topic)?))).collect::<anyhow::Result<Vec<_>>>()?;
-        let watch =
-            runtime.block_on(Watch::start(&client, &headwater_schemas::topics::OBSERVATION.name(&rig.namespace, None)))?;
+            topics.iter().map(|topic| Ok((topic.clone(), broker.schema_id(topic)?))).collect::<anyhow::Result<Vec<_>>>()?;
+        let watch = Watch::start(&client, &headwater_schemas::topics::OBSERVATION.name(&rig.namespace, None)).await?;
         let feed = Feed::start(&client, &targets, self.rate)?;
         let group = Group::new(&client, format!("{}.normalize", rig.namespace))?;
         let bench = Bench {
@@ -138,7 +140,7 @@ impl Bench<'_> {
             std::thread::sleep(Duration::from_millis(100));
         }
         let (raw, observations) = self.watch.counts();
-        let repeated = observations.saturating_sub(raw as u64 * 3);
+        let repeated = observations.saturating_sub(raw as u64 * payload::EACH);
         println!("{sent} records sent, observations of {raw} of them came out, {repeated} observations a second time");
         anyhow::ensure!(raw == sent, "expected observations of all records");
         self.watch.stop()

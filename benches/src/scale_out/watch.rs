@@ -16,7 +16,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, Message as _};
 
-use crate::rig::TIMEOUT;
+use crate::broker::TIMEOUT;
 
 /// Raw topic and offset, to the broker's time of the first observation in milliseconds, and how many observations there are.
 type Seen = HashMap<(String, i64), (i64, u32)>;

@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use super::doors::UPLOADS;
 use super::field::{Field, ROLES};
 use super::proxy::Way;
+use crate::real::environment;
 use crate::real::rig::until;
 
 /// One row of the table.
@@ -331,5 +332,5 @@ impl Field {
 
 /// Longer than any single time-out of a client where the long matrix asks for it.
 fn long() -> Duration {
-    Duration::from_secs(if super::long() { 20 } else { 3 })
+    Duration::from_secs(if environment::long() { 20 } else { 3 })
 }

@@ -34,20 +34,12 @@ use self::field::Field;
 use self::ledger::Ledger;
 use self::matrix::{CELLS, Cell, Fault, Moment};
 use self::report::{Outcome, table};
+use crate::real::environment::variable;
 use crate::real::real_or_skip;
 use crate::real::rig::until_within;
 
 /// After this long what is not there is lost.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-fn variable(name: &str) -> Option<String> {
-    std::env::vars().find(|(n, _)| n == name).map(|(_, value)| value)
-}
-
-/// Whether outages last longer than any time-out of a client.
-fn long() -> bool {
-    variable("HEADWATER_TEST_LONG").as_deref() == Some("1")
-}
 
 fn chosen() -> Vec<Cell> {
     let word = variable("HEADWATER_TEST_MATRIX").unwrap_or_else(|| "short".into());

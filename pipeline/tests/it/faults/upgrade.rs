@@ -5,9 +5,7 @@ use std::time::Duration;
 use headwater_schemas::codes::HEART_RATE;
 use headwater_schemas::observation::Observation;
 use headwater_schemas::topics::{self, Subject as _};
-use headwater_schemas::{Outbox, Topic, wire};
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+use headwater_schemas::{Outbox, Topic};
 use uuid::Uuid;
 
 use crate::real::feed;
@@ -29,17 +27,8 @@ async fn evolved(rig: &Rig, topic: &Topic, name: &str) -> u32 {
     u32::try_from(said["id"].as_u64().expect("an id")).expect("an id of 32 bits")
 }
 
-/// The records of an outbox as the newer version writes them: with the new field, which says something.
-fn send(to: &ThreadedProducer<DefaultProducerContext>, topic: &str, id: u32, out: &Outbox) {
-    for record in out.records() {
-        let mut framed = Vec::new();
-        wire::frame(id, &mut framed);
-        framed.extend_from_slice(out.body(record));
-        framed.extend_from_slice(b"\x02\x06new");
-        to.send(BaseRecord::to(topic).key(out.key(record)).payload(&framed)).map_err(|(e, _)| e).expect("taken");
-    }
-    to.flush(Duration::from_secs(20)).expect("delivered");
-}
+/// As the newer version writes the new field, which says something.
+const NEW: &[u8] = b"\x02\x06new";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_of_a_newer_schema_are_read_by_instances_that_do_not_know_it_yet() {
@@ -48,11 +37,6 @@ async fn records_of_a_newer_schema_are_read_by_instances_that_do_not_know_it_yet
     let (raw, observation) =
         (topics::RAW.name(&rig.namespace, Some(feed::PROVIDER)), topics::OBSERVATION.name(&rig.namespace, None));
     let ours = rig.app.producer("feed").expect("a producer");
-    let newer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
-        .set("bootstrap.servers", &rig.parts.kafka)
-        .set("partitioner", "murmur2_random")
-        .create()
-        .expect("a producer");
     let roles = [["process", "normalize"], ["sink", "scylla"]];
     let mut running = Vec::new();
     for instance in ["one", "two"] {
@@ -70,9 +54,7 @@ async fn records_of_a_newer_schema_are_read_by_instances_that_do_not_know_it_yet
         let each = RECORDS / 3 / 4;
         let from = RECORDS / 3 + step as u64 * 2 * each;
         feed::put(&ours, from, from + each).await;
-        let mut out = Outbox::default();
-        (from + each..from + 2 * each).for_each(|n| feed::append(&mut out, &feed::subject(n), feed::page(&[n]).as_bytes()));
-        send(&newer, &raw, raw_id, &out);
+        feed::send_as(&rig, &raw, raw_id, &feed::batch(from + each, from + 2 * each), NEW);
         // An orchestrator waits until an instance is well before it takes the next; and a static member that goes while the group is on the move may
         // leave partitions to nobody until the group moves again.
         feed::complete(&rig, from + 2 * each, Duration::from_secs(120)).await;
@@ -94,7 +76,7 @@ async fn records_of_a_newer_schema_are_read_by_instances_that_do_not_know_it_yet
     };
     let mut out = Outbox::default();
     out.put(&topics::OBSERVATION, None, b"person-0", |bytes| newest.encode(bytes));
-    send(&newer, &observation, observation_id, &out);
+    feed::send_as(&rig, &observation, observation_id, &out, NEW);
     until("the newer observation", async || rig.rows("person-0", "heart-rate", start, start + 1).await.pop()).await;
     assert!(restarted.iter_mut().all(|process| process.running()), "nobody ends by it");
     assert!(rig.command(&["dead", "list"]).stdout.is_empty(), "a newer version is nobody's fault");

@@ -5,8 +5,6 @@ use std::process::Command;
 use headwater_ingest::Outlet as _;
 use headwater_schemas::{Outbox, topics};
 use headwater_simulator::{Addition, Content, Fault, Provider};
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 
 use super::feed;
 use super::parts_or_skip;
@@ -68,13 +66,8 @@ async fn an_answer_that_is_cut_off_is_kept_and_told_with_its_place() {
 async fn foreign_bytes_on_the_topic_are_buried_with_the_reason_and_their_neighbours_go_on() {
     let parts = parts_or_skip!();
     let rig = Rig::new(parts, false).await;
-    let foreign: ThreadedProducer<DefaultProducerContext> =
-        ClientConfig::new().set("bootstrap.servers", &rig.parts.kafka).create().expect("a producer");
     let topic = topics::RAW.name(&rig.namespace, Some(feed::PROVIDER));
-    for value in [b"{\"json\":true}".as_slice(), b"\x00\x00\x0f\x42\x3fbody", b"\x00\x01"] {
-        foreign.send(BaseRecord::to(&topic).key("k").payload(value)).map_err(|(e, _)| e).expect("taken");
-    }
-    foreign.flush(std::time::Duration::from_secs(10)).expect("delivered");
+    feed::send(&rig, &topic, [("k", b"{\"json\":true}".as_slice()), ("k", b"\x00\x00\x0f\x42\x3fbody"), ("k", b"\x00\x01")]);
     let producer = rig.app.producer("feed").expect("a producer");
     let mut out = Outbox::default();
     feed::append(&mut out, "person-1", br#"{"dataPoints":[{"weight":{"weightGrams":"heavy"}}]}"#);

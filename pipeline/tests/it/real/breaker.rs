@@ -33,7 +33,7 @@ async fn a_worker_whose_registry_lost_a_schema_waits_and_goes_on_when_it_is_back
         u32::try_from(answer["id"].as_u64().expect("an id")).expect("a small number")
     };
     let next = register("before").await + 1;
-    feed::put_as(&rig.parts.kafka, &rig.namespace, next, (0, RECORDS));
+    feed::put_as(&rig, next, (0, RECORDS));
     let mut normalize = rig.start(&["process", "normalize"]).await;
     let _scylla = rig.start(&["sink", "scylla"]).await;
     until("the breaker to open", async || (normalize.metric("headwater_breaker_open") > 0.5).then_some(())).await;

@@ -19,7 +19,6 @@ use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Outbox, Topic, ids, wire};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use serde_json::Value;
 
 use super::feed;
@@ -53,14 +52,6 @@ fn group(rig: &Rig, code: &str) -> Option<(u64, String)> {
         .map(|group| (group["count"].as_u64().expect("a number"), group["fingerprint"].as_str().expect("text").to_owned()))
 }
 
-/// Bytes that no part of ours wrote.
-fn send(rig: &Rig, topic: &str, key: &str, value: &[u8]) {
-    let producer: ThreadedProducer<DefaultProducerContext> =
-        ClientConfig::new().set("bootstrap.servers", &rig.parts.kafka).create().expect("a producer");
-    producer.send(BaseRecord::to(topic).key(key).payload(value)).map_err(|(e, _)| e).expect("taken");
-    producer.flush(Duration::from_secs(10)).expect("delivered");
-}
-
 /// The registry is mended: what it answered is in the cache file, as if it had been asked.
 fn know(rig: &Rig, id: u32, topic: &Topic) {
     let file = rig.folder.path().join("schema-ids.json");
@@ -92,7 +83,7 @@ async fn buried(rig: &Rig) {
     producer.append(&out).await.expect("taken");
     let topic = topics::RAW.name(&rig.namespace, Some(feed::PROVIDER));
     let value = br#"{"user":"Ann Example","pulse":[61,62]}"#.as_slice();
-    send(rig, &topic, "k", value);
+    feed::send(rig, &topic, [("k", value)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,12 +181,12 @@ async fn letters_are_grouped_filtered_shown_without_a_value_and_dropped_on_recor
 async fn what_was_mended_is_done_again_in_order_and_what_was_not_gets_its_new_reason() {
     let parts = parts_or_skip!();
     let rig = Rig::with(parts, false, NO_BREAKER).await;
-    feed::put_as(&rig.parts.kafka, &rig.namespace, UNKNOWN, (0, 300));
+    feed::put_as(&rig, UNKNOWN, (0, 300));
     let mut nonsense = Vec::new();
     wire::frame(UNKNOWN, &mut nonsense);
     nonsense.extend_from_slice(b"no avro of ours");
     let topic = topics::RAW.name(&rig.namespace, Some(feed::PROVIDER));
-    send(&rig, &topic, "k", &nonsense);
+    feed::send(&rig, &topic, [("k", nonsense)]);
     let normalize = rig.start(&["process", "normalize"]).await;
     let (_, fingerprint) =
         until("all letters", async || group(&rig, "unknown_schema_id").filter(|(count, _)| *count == 301)).await;
@@ -228,7 +219,7 @@ async fn a_replay_that_is_killed_in_the_middle_goes_on_where_it_was() {
     const LETTERS: u64 = 8000;
     let parts = parts_or_skip!();
     let rig = Rig::with(parts, false, NO_BREAKER).await;
-    feed::put_as(&rig.parts.kafka, &rig.namespace, UNKNOWN, (0, LETTERS));
+    feed::put_as(&rig, UNKNOWN, (0, LETTERS));
     let normalize = rig.start(&["process", "normalize"]).await;
     until("all letters", async || group(&rig, "unknown_schema_id").filter(|(count, _)| *count == LETTERS)).await;
     assert!(normalize.stop().success());
@@ -274,7 +265,7 @@ async fn what_a_sink_refused_is_written_by_the_sink() {
     let mut value = Vec::new();
     wire::frame(UNKNOWN, &mut value);
     other.encode(&mut value);
-    send(&rig, &topic, "person-9", &value);
+    feed::send(&rig, &topic, [("person-9", value)]);
     let scylla = rig.start(&["sink", "scylla"]).await;
     let (_, fingerprint) = until("the letter", async || group(&rig, "unknown_schema_id")).await;
     assert!(scylla.stop().success());

@@ -14,6 +14,7 @@ use headwater_schemas::wire;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
+use super::environment::long;
 use super::feed;
 use super::parts_or_skip;
 use super::rig::{Parts, Process, Rig, until, until_within};
@@ -21,10 +22,6 @@ use super::server::Server;
 
 const EXACTLY_ONCE: &str = "[processing]\nguarantee = \"exactly_once\"\n";
 const NORMALIZE: &[&str] = &["process", "normalize"];
-
-fn long() -> bool {
-    std::env::vars().any(|(name, value)| name == "HEADWATER_TEST_LONG" && value == "1")
-}
 
 /// What stands on the observation topic for the records of a feed.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -33,12 +33,8 @@ pub fn span(records: u64) -> (i64, i64) {
 
 /// Appends records `from..to`.
 pub async fn put(producer: &Producer, from: u64, to: u64) {
-    let mut out = Outbox::default();
-    for n in from..to {
-        append(&mut out, &subject(n), page(&[n]).as_bytes());
-    }
     // Acknowledged, or the test's own premise is wrong.
-    producer.append(&out).await.expect("kafka takes it");
+    producer.append(&batch(from, to)).await.expect("kafka takes it");
 }
 
 /// The provider's page with these records.
@@ -61,19 +57,40 @@ fn point(grams: u64, at: i64) -> String {
 }
 
 /// Puts records `from..to` as if somebody had written them with the schema of this id.
-pub fn put_as(kafka: &str, namespace: &str, schema_id: u32, (from, to): (u64, u64)) {
-    let producer: ThreadedProducer<DefaultProducerContext> =
-        ClientConfig::new().set("bootstrap.servers", kafka).set("partitioner", "murmur2_random").create().expect("a producer");
-    let topic = topics::RAW.name(namespace, Some(PROVIDER));
-    let mut out = Outbox::default();
-    (from..to).for_each(|n| append(&mut out, &subject(n), page(&[n]).as_bytes()));
-    for record in out.records() {
+pub fn put_as(rig: &Rig, schema_id: u32, (from, to): (u64, u64)) {
+    send_as(rig, &topics::RAW.name(&rig.namespace, Some(PROVIDER)), schema_id, &batch(from, to), b"");
+}
+
+/// The records of an outbox as somebody writes them whose schema has this id and more fields at its end, with these bytes.
+pub fn send_as(rig: &Rig, topic: &str, schema_id: u32, out: &Outbox, more: &[u8]) {
+    let framed = |record| {
         let mut value = Vec::new();
         wire::frame(schema_id, &mut value);
         value.extend_from_slice(out.body(record));
-        producer.send(BaseRecord::to(&topic).key(out.key(record)).payload(&value)).map_err(|(e, _)| e).expect("taken");
+        value.extend_from_slice(more);
+        (out.key(record), value)
+    };
+    send(rig, topic, out.records().iter().map(framed));
+}
+
+/// Keys and values that no part of ours wrote, on the partitions that ours would take.
+pub fn send(rig: &Rig, topic: &str, records: impl IntoIterator<Item = (impl AsRef<[u8]>, impl AsRef<[u8]>)>) {
+    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", &rig.parts.kafka)
+        .set("partitioner", "murmur2_random")
+        .create()
+        .expect("a producer");
+    for (key, value) in records {
+        producer.send(BaseRecord::to(topic).key(key.as_ref()).payload(value.as_ref())).map_err(|(e, _)| e).expect("taken");
     }
-    producer.flush(Duration::from_secs(10)).expect("delivered");
+    producer.flush(Duration::from_secs(20)).expect("delivered");
+}
+
+/// Records `from..to`.
+pub fn batch(from: u64, to: u64) -> Outbox {
+    let mut out = Outbox::default();
+    (from..to).for_each(|n| append(&mut out, &subject(n), page(&[n]).as_bytes()));
+    out
 }
 
 /// Puts one raw record with this body.

@@ -16,6 +16,7 @@ use headwater_store::{Identity, Store as _, Subject};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::environment::long;
 use super::feed;
 use super::parts_or_skip;
 use super::rig::{Parts, Rig, until, until_within};
@@ -23,8 +24,7 @@ use super::server::Server;
 
 /// Observations that go through while the server is killed. More with `HEADWATER_TEST_LONG=1`.
 fn many() -> u64 {
-    let long = std::env::vars().any(|(name, value)| name == "HEADWATER_TEST_LONG" && value == "1");
-    if long { 50_000 } else { 3_000 }
+    if long() { 50_000 } else { 3_000 }
 }
 
 struct Hapi {

@@ -6,6 +6,7 @@ mod breaker;
 mod browser;
 mod clouds;
 mod dead;
+pub mod environment;
 mod exactly_once;
 pub mod feed;
 mod fhir;

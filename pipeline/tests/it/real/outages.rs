@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::environment::long;
 use super::feed;
 use super::parts_or_skip;
 use super::rig::{Parts, Rig, until};
@@ -9,8 +10,7 @@ use super::server::Server;
 
 /// How long Cassandra is away. Longer with `HEADWATER_TEST_LONG=1`.
 fn outage() -> Duration {
-    let long = std::env::vars().any(|(name, value)| name == "HEADWATER_TEST_LONG" && value == "1");
-    Duration::from_secs(if long { 60 } else { 12 })
+    Duration::from_secs(if long() { 60 } else { 12 })
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,6 +18,8 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 
+use super::environment::{asked, variable};
+
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where the real parts are.
@@ -31,20 +33,14 @@ pub struct Parts {
     pub ca: String,
 }
 
-fn variable(name: &str) -> String {
-    std::env::vars()
-        .find(|(n, _)| n == name)
-        .map(|(_, v)| v)
-        .unwrap_or_else(|| panic!("{name} is not set although the real parts run"))
-}
-
 impl Parts {
     /// Whether real parts can be had, and are to be used.
     pub fn wanted() -> bool {
-        std::env::vars().any(|(name, value)| name == "HEADWATER_TEST_REAL" && value == "1")
+        asked("HEADWATER_TEST_REAL")
     }
 
     pub fn from_env() -> Self {
+        let variable = |name| variable(name).unwrap_or_else(|| panic!("{name} is not set although the real parts run"));
         Self {
             kafka: variable("KAFKA_BOOTSTRAP"),
             registry: variable("SCHEMA_REGISTRY_URL"),
