@@ -161,6 +161,7 @@ async fn turn(seed: u64, registry: &Arc<Registry>) -> Result<Ran, Broken> {
     let work = || Process {
         desk: desk(),
         processor: &Normalize,
+        stream: None,
         consents: Arc::new(ConsentTable::default()),
         store: Arc::new(MemoryStore::default()),
     };
