@@ -47,18 +47,19 @@ impl Begun {
 
     /// What differs, each as it was and as it is.
     fn unlike(&self, now: &Self) -> String {
-        let stream = |begun: &Self| begun.stream.clone().unwrap_or_else(|| "of any name".to_owned());
-        let target = |begun: &Self| if begun.shadow { "a shadow" } else { "the real topics" }.to_owned();
-        let each: [(&str, &dyn Fn(&Self) -> String); 6] = [
-            ("providers", &|begun| begun.providers.join(", ")),
-            ("stream", &stream),
-            ("from", &|begun| begun.from.clone()),
-            ("until", &|begun| begun.until.clone()),
-            ("target", &target),
-            ("mapper version", &|begun| begun.mapper.to_string()),
-        ];
-        let differ = each.iter().filter(|(_, say)| say(self) != say(now));
-        differ.map(|(what, say)| format!("{what}: {}, now {}", say(self), say(now))).collect::<Vec<_>>().join("; ")
+        let differ = self.said().into_iter().zip(now.said()).filter(|(was, is)| was != is);
+        differ.map(|((what, was), (_, is))| format!("{what}: {was}, now {is}")).collect::<Vec<_>>().join("; ")
+    }
+
+    fn said(&self) -> [(&'static str, String); 6] {
+        [
+            ("providers", self.providers.join(", ")),
+            ("stream", self.stream.clone().unwrap_or_else(|| "of any name".to_owned())),
+            ("from", self.from.clone()),
+            ("until", self.until.clone()),
+            ("target", if self.shadow { "a shadow" } else { "the real topics" }.to_owned()),
+            ("mapper version", self.mapper.to_string()),
+        ]
     }
 }
 

@@ -161,7 +161,6 @@ async fn a_mapping_that_refuses_everything_is_stopped_and_a_mended_one_goes_on()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_span_ends_by_its_offsets_and_not_where_the_partition_is_said_to_end() {
     let (rig, producer) = fed(parts_or_skip!(), 5).await;
-    // All of one person, so of one partition.
     let topic = topics::RAW.name(&rig.namespace, Some(feed::PROVIDER));
     let (partition, end) = rig.ends(&topic).into_iter().find(|(_, end)| *end > 0).expect("somebody's");
     let span = |next: i64, until: i64| Span { topic: topic.as_str().into(), partition, next, until, note: String::new() };
