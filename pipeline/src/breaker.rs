@@ -18,6 +18,9 @@ use crate::log::Batch;
 use crate::run::{Unavailable, Work};
 use crate::telemetry;
 
+/// What is said to be unavailable while it is open.
+pub const WHAT: &str = "breaker";
+
 /// How long a partition waits while another one's batch is tried.
 const TRIAL: Duration = Duration::from_secs(1);
 
@@ -138,9 +141,8 @@ impl Breaker {
             topic = batch.topic(),
             partition = batch.partition(),
             offset = first,
-            "breaker open: {why}; nothing more is buried. Mend what refuses them, a batch is tried every {} s; if they really are to be \
-             buried, start with group.breaker.share = 0",
-            self.settings.pause_ms / 1000
+            "breaker open: {why}; nothing more is buried. Mend what refuses them; if they really are to be buried, start with \
+             group.breaker.share = 0"
         );
     }
 
@@ -161,7 +163,7 @@ impl Work for Breaker {
 fn waits(why: &str, pause: Duration) -> Unavailable {
     // At least a little: several partitions wake at once.
     let pause = pause.max(Duration::from_millis(10));
-    Unavailable { what: "breaker", why: format!("open: {why}"), retry_after: Some(pause) }
+    Unavailable { what: WHAT, why: format!("open: {why}"), retry_after: Some(pause) }
 }
 
 enum Gate {

@@ -310,7 +310,7 @@ fn processing(app: &App, processor: &'static dyn Processor, store: Arc<dyn Store
     let inputs = processor.inputs();
     let desk = worker::desk(app, processor.name(), &inputs);
     let names = inputs.iter().map(|(topic, member)| topic.name(&app.config.namespace, *member)).collect();
-    (names, Arc::new(Process { desk, processor, consents, store }))
+    (names, Arc::new(Process { desk, processor, stream: None, consents, store }))
 }
 
 fn delivering(app: &App, sink: Arc<dyn Sink>, consents: Arc<ConsentTable>) -> Working {

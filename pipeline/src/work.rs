@@ -109,6 +109,8 @@ impl Prepared<'_> {
 pub struct Process {
     pub desk: Desk,
     pub processor: &'static dyn Processor,
+    /// Raw records of other streams are passed over, unopened.
+    pub stream: Option<String>,
     pub consents: Arc<ConsentTable>,
     /// Holds the keys of sealed payloads.
     pub store: Arc<dyn Store>,
@@ -140,6 +142,7 @@ impl Process {
         prepared.peek(batch, |body| {
             let Ok(raw) = Raw::decode(body) else { return };
             if let Some(id) = raw.encryption.as_ref().and_then(body::key_id)
+                && self.wants(&raw)
                 && self.decision(raw.subject_id) != Some(Decision::Erased)
             {
                 keys.entry(id).or_insert_with(|| Sealed { subject: raw.subject_id.to_owned(), key: Key::Missing });
@@ -161,6 +164,10 @@ impl Process {
         }
     }
 
+    fn wants(&self, raw: &Raw<'_>) -> bool {
+        self.stream.as_ref().is_none_or(|stream| stream == raw.stream)
+    }
+
     fn decision(&self, subject: &str) -> Option<Decision> {
         self.consents.terms(subject).map(|terms| terms.decision)
     }
@@ -172,6 +179,9 @@ impl Process {
             return self.processor.process(&plain, out);
         }
         let raw = Raw::decode(body).map_err(|e| Reject::new(code::BAD_AVRO, e.to_string()))?;
+        if !self.wants(&raw) {
+            return Ok(Report::default());
+        }
         let terms = self.consents.terms(raw.subject_id);
         if terms.as_ref().is_some_and(|terms| !terms.stands(now())) {
             return Ok(Report { withheld: 1, ..Report::default() });

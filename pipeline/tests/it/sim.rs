@@ -32,8 +32,8 @@ use seeds::{Broken, Counts};
 
 const COMMAND: &str = "cargo test -p headwater --ignore-rust-version --test it";
 /// The input topic of the model, and the schema id its records are framed with.
-const TOPIC: &str = "test.input.v1";
-const SCHEMA: u32 = 7;
+pub const TOPIC: &str = "test.input.v1";
+pub const SCHEMA: u32 = 7;
 const CONNECTION: &str = "a device";
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,7 +79,7 @@ fn the_same_number_is_the_same_run() {
 }
 
 /// One that knows our schema from its file: nobody is asked.
-fn registry() -> Arc<Registry> {
+pub fn registry() -> Arc<Registry> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("schemas.json");
     let known = serde_json::json!({ "schemas": { SCHEMA.to_string(): topics::RAW.schema }, "writers": {} });
@@ -161,6 +161,7 @@ async fn turn(seed: u64, registry: &Arc<Registry>) -> Result<Ran, Broken> {
     let work = || Process {
         desk: desk(),
         processor: &Normalize,
+        stream: None,
         consents: Arc::new(ConsentTable::default()),
         store: Arc::new(MemoryStore::default()),
     };

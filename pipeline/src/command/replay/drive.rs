@@ -10,15 +10,17 @@ use headwater_schemas::Outbox;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::kept::{Begun, Kept};
 use super::plan::{Part, Plan};
-use super::shadow::Shadow;
-use super::work::{Counting, Counts, Pace, Replaying, Tally};
-use super::{Ask, Mode, OneStream, progress};
+use super::shadow::{self, Shadow};
+use super::work::{Counting, Counts, Pace, Replaying, Stopping, Tally};
+use super::{Ask, Mode, progress};
 use crate::app::App;
+use crate::breaker::Breaker;
 use crate::consent;
 use crate::log::Lease as _;
 use crate::log::kafka::{Producer, Span, SpanLease};
-use crate::run::{self, Work as _};
+use crate::run::{self, Work};
 use crate::supervise::{self, Supervisor};
 use crate::work::Process;
 use crate::worker;
@@ -50,9 +52,9 @@ pub struct Done {
 struct Shared {
     app: Arc<App>,
     group: String,
-    process: Process,
-    pace: Option<Pace>,
-    shadow: Option<Shadow>,
+    replaying: Arc<Replaying>,
+    /// The same, behind what stops it.
+    work: Stopping,
     /// `None` where nothing is appended.
     producer: Option<Producer>,
     tally: Tally,
@@ -66,10 +68,8 @@ struct Shared {
 /// # Errors
 /// When Kafka, registry or store do not answer at the start, or the arguments do not fit what was begun under the name.
 pub async fn run(app: &Arc<App>, ask: &Ask, processor: &'static dyn Processor) -> anyhow::Result<Done> {
-    if ask.mode == Mode::Shadow {
-        Shadow::make(app, &ask.name()?, ask.restart).await?;
-    }
-    let mut plan = tokio::task::block_in_place(|| Plan::make(app, ask))?;
+    let kept = kept(app, ask).await?;
+    let mut plan = tokio::task::block_in_place(|| Plan::make(app, ask, &kept))?;
     let started = Instant::now();
     let began = plan.left() > 0;
     let done = |plan: Plan, counts| Done {
@@ -90,17 +90,19 @@ pub async fn run(app: &Arc<App>, ask: &Ask, processor: &'static dyn Processor) -
     let store = app.store().await?;
     let consents = consent::follow(app, Some(store.clone()), &mut tasks).await?;
     let desk = worker::desk(app, processor.name(), &processor.inputs());
-    let processor = match &ask.stream {
-        None => processor,
-        // One small thing per run of a command; work holds its processor for as long as it likes.
-        Some(stream) => Box::leak(Box::new(OneStream { inner: processor, stream: stream.clone() })),
+    let process = Process { desk, processor, stream: ask.stream.clone(), consents, store };
+    let pace = ask.rate.map(|rate| Pace::new(rate.get()));
+    let replaying = Arc::new(Replaying::new(process, pace, (ask.mode == Mode::Shadow).then(|| Shadow::of(&plan.name))));
+    let work: Arc<dyn Work> = match ask.mode {
+        Mode::Append => Breaker::around(replaying.clone(), WORKER, &app.config.group.breaker),
+        // Buries nothing: to see that all of it is refused is what it is for.
+        Mode::Count | Mode::Shadow => replaying.clone(),
     };
     let shared = Arc::new(Shared {
         app: app.clone(),
         group: plan.group.clone(),
-        process: Process { desk, processor, consents, store },
-        pace: ask.rate.map(|rate| Pace::new(rate.get())),
-        shadow: (ask.mode == Mode::Shadow).then(|| Shadow::of(&plan.name)),
+        work: Stopping::new(work, tasks.stop()),
+        replaying,
         producer: if ask.mode == Mode::Count { None } else { Some(app.producer(WORKER)?) },
         tally: Tally::default(),
         // A batch is taken at once, so it must not be more than a second's share.
@@ -132,7 +134,31 @@ pub async fn run(app: &Arc<App>, ask: &Ask, processor: &'static dyn Processor) -
     for (index, span) in spans {
         plan.parts[index].span = span;
     }
+    if let Some(why) = shared.work.why() {
+        anyhow::bail!(
+            "replay {} stopped, breaker {why}; none of these was buried. Expected a mapping that accepts most: mend it and run this \
+             again, it goes on where it was; if they really are to be buried, set group.breaker.share = 0",
+            plan.name
+        );
+    }
     Ok(done(plan, shared.tally.counts()))
+}
+
+/// What was begun under the name. Nothing, where it begins anew: then neither offsets nor a shadow of it are left.
+async fn kept(app: &Arc<App>, ask: &Ask) -> anyhow::Result<Kept> {
+    let name = ask.name()?;
+    let mut kept = tokio::task::block_in_place(|| Kept::read(app, &name))?;
+    if ask.restart {
+        kept.clear();
+    }
+    kept.fits(&Begun::of(ask))?;
+    match ask.mode {
+        Mode::Shadow if kept.is_empty() => Shadow::make(app, &name).await?,
+        Mode::Shadow => Shadow::stands(app, &name).await?,
+        Mode::Append if ask.restart => shadow::forget(app, &name).await?,
+        Mode::Append | Mode::Count => {}
+    }
+    Ok(kept)
 }
 
 /// A signal ends it after the batches at hand.
@@ -154,32 +180,31 @@ async fn spans(shared: Arc<Shared>) -> anyhow::Result<Vec<(usize, Span)>> {
         let Some((index, span)) = next else { break };
         let (kafka, stop) = (&shared.app.config.kafka, shared.stop.clone());
         let mut lease = SpanLease::open(kafka, &shared.group, span, shared.batch_records, stop)?;
-        let work = Replaying::new(&shared.process, shared.pace.as_ref(), shared.shadow.as_ref());
         match &shared.producer {
             Some(producer) => {
-                let mut counting = Counting { lease: &mut lease, work: &work, tally: &shared.tally };
-                run::run(producer, &mut counting, &work, WORKER).await;
+                let mut counting = Counting { lease: &mut lease, work: &shared.replaying, tally: &shared.tally };
+                run::run(producer, &mut counting, &shared.work, WORKER).await;
                 ended.push((index, lease.close()?));
             }
-            None => count(&mut lease, &work, &shared).await,
+            None => count(&mut lease, &shared).await,
         }
     }
     Ok(ended)
 }
 
 /// Does the work and drops what comes of it; nothing is advanced.
-async fn count(lease: &mut SpanLease, work: &Replaying<'_>, shared: &Shared) {
+async fn count(lease: &mut SpanLease, shared: &Shared) {
     let mut out = Outbox::default();
     while let Some(batch) = lease.next().await {
         out.clear();
-        while let Err(unavailable) = work.run(&batch, &mut out).await {
+        while let Err(unavailable) = shared.work.run(&batch, &mut out).await {
             tracing::warn!(worker = WORKER, "{unavailable}; the batch waits");
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => out.clear(),
                 () = shared.stop.cancelled() => return,
             }
         }
-        shared.tally.add(&work.last());
+        shared.tally.add(&shared.replaying.last(&batch));
     }
 }
 

@@ -1,12 +1,13 @@
 //! `headwater replay`: raw records through the mapping of this binary once more, beside live traffic. Into the topics they went to before, or into
 //! a shadow that is compared with what stands there and then promoted or discarded.
 //!
-//! Start at [`Ask`] (what is asked), then [`plan`] (which offsets that is) and [`drive`] (how they are gone through). [`compare`] has the
-//! comparison, [`shadow`] where a candidate's records are kept.
+//! Start at [`Ask`] (what is asked), then [`kept`] (what is remembered of it), [`plan`] (which offsets that is) and [`drive`] (how they are gone
+//! through). [`compare`] has the comparison, [`shadow`] where a candidate's records are kept.
 
 mod bound;
 pub mod compare;
 mod drive;
+mod kept;
 mod plan;
 mod progress;
 pub mod shadow;
@@ -16,13 +17,13 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use headwater_processors::Processor;
 use headwater_sources::source::digest;
 
 use crate::app::App;
 use crate::supervise;
 pub use bound::Bound;
 pub use drive::{Done, run};
+use kept::Begun;
 pub use work::LANE;
 
 /// Normalize raw records anew, beside live traffic.
@@ -119,14 +120,9 @@ impl Ask {
         Ok(name)
     }
 
-    /// Same arguments, same mark. What is only counted goes on where the same replay was.
+    /// Same arguments, same mark.
     fn mark(&self) -> String {
-        let mut providers = self.providers.clone();
-        providers.sort_unstable();
-        let shadow = if self.mode == Mode::Shadow { "shadow" } else { "append" };
-        let (from, until, stream) = (self.from.to_string(), self.until.to_string(), self.stream.as_deref().unwrap_or("*"));
-        let parts = [providers.join(","), stream.to_owned(), from, until, shadow.to_owned()].join(" ");
-        digest([parts.as_bytes()]).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        digest([Begun::of(self).to_string().as_bytes()]).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -209,35 +205,6 @@ impl Range {
                 (false, true) => Mode::Shadow,
                 (false, false) => Mode::Append,
             },
-        }
-    }
-}
-
-/// A processor that passes over raw records of other streams.
-struct OneStream {
-    inner: &'static dyn Processor,
-    stream: String,
-}
-
-impl Processor for OneStream {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-
-    fn inputs(&self) -> Vec<(&'static headwater_schemas::Topic, Option<&'static str>)> {
-        self.inner.inputs()
-    }
-
-    fn process(
-        &self,
-        input: &headwater_processors::Input<'_>,
-        out: &mut headwater_schemas::Outbox,
-    ) -> Result<headwater_processors::Report, headwater_schemas::Reject> {
-        use headwater_schemas::raw::Raw;
-        use headwater_schemas::topics::Subject as _;
-        match Raw::decode(input.body) {
-            Ok(raw) if raw.stream != self.stream => Ok(headwater_processors::Report::default()),
-            _ => self.inner.process(input, out),
         }
     }
 }

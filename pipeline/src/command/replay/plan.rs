@@ -1,7 +1,4 @@
-//! Which offsets a replay goes through: from its bounds where it is new, from its group where it was begun.
-//!
-//! The plan is written to the group before anything is done, as notes beside the committed offsets, so that a replay that is killed and run again ends
-//! where the first run saw the end.
+//! Which offsets a replay goes through: from its bounds where it is new, from what is [kept](super::kept) where it was begun.
 
 use std::time::Duration;
 
@@ -9,6 +6,7 @@ use anyhow::Context as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::kept::{Begun, Kept, Note};
 use super::{Ask, Bound, Mode};
 use crate::app::App;
 use crate::log::kafka::Span;
@@ -42,45 +40,33 @@ impl Plan {
         self.parts.iter().map(|part| part.span.left()).sum()
     }
 
-    /// Asks the cluster. Blocks.
+    /// Asks the cluster. What is kept goes on where it was. Blocks.
     ///
     /// # Errors
-    /// When it does not answer, has no such topic, or another replay was begun under the name.
-    pub fn make(app: &App, ask: &Ask) -> anyhow::Result<Self> {
+    /// When it does not answer, or has no such topic.
+    pub fn make(app: &App, ask: &Ask, kept: &Kept) -> anyhow::Result<Self> {
         let name = ask.name()?;
         let group = super::group(app, &name);
         let mut config = app.config.kafka.reader(&format!("{group}-plan"));
         config.set("group.id", &group);
         let consumer: BaseConsumer = config.create()?;
-        let (mut parts, mut resumed) = (Vec::new(), false);
+        let mut parts = Vec::new();
         for provider in &ask.providers {
             let topic = headwater_schemas::topics::RAW.name(&app.config.namespace, Some(provider));
             let places = partitions(&consumer, &topic)?;
-            let committed = consumer.committed_offsets(places.clone(), TIMEOUT).context("kafka gives no committed offsets")?;
             let begun = Ends::of(&consumer, &topic, ask.from, &places)?;
             let ended = Ends::of(&consumer, &topic, ask.until, &places)?;
-            for place in committed.elements() {
+            for place in places.elements() {
                 let partition = place.partition();
                 let (low, high) = consumer.fetch_watermarks(&topic, partition, TIMEOUT)?;
-                let noted = match place.offset() {
-                    Offset::Offset(next) if !ask.restart => Note::read(place.metadata()).map(|note| (next, note)),
-                    _ => None,
-                };
-                let (from, next, until) = match noted {
-                    Some((next, note)) => {
-                        anyhow::ensure!(
-                            note.mark == ask.mark(),
-                            "replay {name} was begun with other arguments: expected the same, another --name, or --restart"
-                        );
-                        resumed = true;
-                        (note.from, next, note.until)
-                    }
+                let (from, next, until) = match kept.part(&topic, partition) {
+                    Some((next, note)) => (note.from, next, note.until),
                     None => {
                         let from = begun.at(partition, (low, high));
                         (from, from, ended.at(partition, (low, high)).max(from))
                     }
                 };
-                let note = Note { from, until, mark: ask.mark() }.to_string();
+                let note = Note { from, until, begun: Begun::of(ask) }.text();
                 let span = Span { topic: topic.as_str().into(), partition, next: next.clamp(low.min(until), until), until, note };
                 parts.push(Part { provider, from, span });
             }
@@ -90,7 +76,7 @@ impl Plan {
                 .commit(&Span::list(parts.iter().map(|part| &part.span))?, CommitMode::Sync)
                 .context("the plan cannot be kept")?;
         }
-        Ok(Self { name, group, parts, resumed })
+        Ok(Self { name, group, parts, resumed: !kept.is_empty() })
     }
 }
 
@@ -139,42 +125,6 @@ impl Ends {
                 // Nothing is that new.
                 _ => high,
             },
-        }
-    }
-}
-
-/// `FROM:UNTIL:MARK` beside a committed offset.
-#[derive(Debug, PartialEq, Eq)]
-struct Note {
-    from: i64,
-    until: i64,
-    mark: String,
-}
-
-impl Note {
-    fn read(text: &str) -> Option<Self> {
-        let mut parts = text.splitn(3, ':');
-        let (from, until) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        Some(Self { from, until, mark: parts.next()?.to_owned() })
-    }
-}
-
-impl std::fmt::Display for Note {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}:{}", self.from, self.until, self.mark)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_note_is_read_as_it_is_written_and_nothing_else_is_one() {
-        let note = Note { from: 3, until: 900, mark: "0011".into() };
-        assert_eq!(Note::read(&note.to_string()), Some(note));
-        for text in ["", "3", "3:4", "x:4:m"] {
-            assert_eq!(Note::read(text), None, "{text}");
         }
     }
 }

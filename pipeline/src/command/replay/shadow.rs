@@ -8,11 +8,12 @@ use headwater_schemas::{Outbox, Topic, topics, wire};
 use uuid::Uuid;
 
 use super::compare::{self, State};
+use super::kept::Kept;
 use super::work::LANE;
 use crate::app::App;
 use crate::consent::{self, ConsentTable};
 use crate::log::Batch;
-use crate::log::kafka::{Admin, SpanLease, Wanted};
+use crate::log::kafka::{Admin, Change, SpanLease, Wanted};
 use crate::registry::Registry;
 use crate::run::{self, Unavailable, Work};
 use crate::supervise::Supervisor;
@@ -30,15 +31,24 @@ impl Shadow {
         Self { name: name.to_owned().leak() }
     }
 
-    /// Makes its topics where they are missing, and empty ones where it begins anew.
-    pub(super) async fn make(app: &App, name: &str, anew: bool) -> anyhow::Result<()> {
+    /// Makes its topics, empty: what stands on them is of a comparison that nothing is known of any more.
+    pub(super) async fn make(app: &App, name: &str) -> anyhow::Result<()> {
+        discard(app, name).await?;
         let admin = Admin::new(&app.config.kafka, app.config.topics.replication_factor)?;
-        let wanted = wanted(app, name);
-        if anew {
-            admin.remove(&wanted.iter().map(|want| &*want.name).collect::<Vec<_>>(), &[]).await?;
-        }
-        let changes = admin.plan(&wanted, app.config.topics.partitions).await?;
+        let changes = admin.plan(&wanted(app, name), app.config.topics.partitions).await?;
         admin.apply(&changes, false).await
+    }
+
+    /// # Errors
+    /// When a topic of it is gone, so that what was done would be missing in it.
+    pub(super) async fn stands(app: &App, name: &str) -> anyhow::Result<()> {
+        let admin = Admin::new(&app.config.kafka, app.config.topics.replication_factor)?;
+        for change in admin.plan(&wanted(app, name), None).await? {
+            if let Change::Create { name: topic, .. } = change {
+                anyhow::bail!("topic {topic} is missing although comparison {name} was begun: expected it there, or --restart");
+            }
+        }
+        Ok(())
     }
 
     /// Puts what was made for the real topics into `out` for their shadows. Dead letters of a candidate are counted, and go nowhere.
@@ -64,6 +74,12 @@ fn wanted(app: &App, name: &str) -> Vec<Wanted> {
     topics::SHADOWS.iter().map(|(_, shadow)| want(shadow)).collect()
 }
 
+/// Forgets how far a replay was.
+pub(super) async fn forget(app: &App, name: &str) -> anyhow::Result<()> {
+    let admin = Admin::new(&app.config.kafka, app.config.topics.replication_factor)?;
+    admin.remove(&[], &[&super::group(app, name)]).await
+}
+
 /// Deletes a comparison's topics and a replay's offsets.
 ///
 /// # Errors
@@ -84,8 +100,10 @@ pub(super) fn reader(app: &App, name: &str) -> String {
 /// that was killed goes on where it was, and one that is through does nothing.
 ///
 /// # Errors
-/// When there is no such shadow, Kafka or the registry do not answer, or a record could not replace what it differs from.
+/// When there is no such shadow, it is not whole, Kafka or the registry do not answer, or a record could not replace what it differs from.
 pub async fn promote(app: &Arc<App>, name: &str) -> anyhow::Result<u64> {
+    let kept = tokio::task::block_in_place(|| Kept::read(app, name))?;
+    kept.whole(|provider| topics::RAW.name(&app.config.namespace, Some(provider)))?;
     let mut tasks = Supervisor::default();
     let consents = consent::follow(app, None, &mut tasks).await?;
     let producer = app.producer("promote")?;

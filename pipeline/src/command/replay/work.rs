@@ -1,14 +1,17 @@
 //! What a replay does with a batch: the processor's own work, told apart from live traffic by a header, counted when it is through.
 
-use std::sync::Mutex;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use headwater_schemas::{Outbox, topics};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::shadow::Shadow;
+use crate::breaker;
 use crate::log::{Batch, Lease, Lost, Proof};
 use crate::run::{Unavailable, Work};
 use crate::work::Process;
@@ -106,32 +109,38 @@ impl Pace {
     }
 }
 
-/// One span's work. What a batch came to is told once it is through, however often it was tried.
-pub struct Replaying<'p> {
-    pub process: &'p Process,
-    pub pace: Option<&'p Pace>,
-    pub shadow: Option<&'p Shadow>,
-    last: Mutex<Counts>,
+/// The work of all spans. What a batch came to is told once it is through, however often it was tried.
+pub struct Replaying {
+    process: Process,
+    pace: Option<Pace>,
+    shadow: Option<Shadow>,
+    /// By topic and partition, of which one batch is at work at a time.
+    last: Mutex<HashMap<(String, i32), Counts>>,
 }
 
-impl<'p> Replaying<'p> {
-    pub fn new(process: &'p Process, pace: Option<&'p Pace>, shadow: Option<&'p Shadow>) -> Self {
+impl Replaying {
+    pub fn new(process: Process, pace: Option<Pace>, shadow: Option<Shadow>) -> Self {
         Self { process, pace, shadow, last: Mutex::default() }
     }
 
-    /// What the last batch came to.
-    pub fn last(&self) -> Counts {
-        *self.last.lock().expect("nothing panics under this lock")
+    /// What this batch came to, as the last of its partition.
+    pub fn last(&self, batch: &Batch) -> Counts {
+        let last = self.last.lock().expect("nothing panics under this lock");
+        last.get(&place(batch)).copied().unwrap_or_default()
     }
 }
 
+fn place(batch: &Batch) -> (String, i32) {
+    (batch.topic().to_owned(), batch.partition())
+}
+
 #[async_trait]
-impl Work for Replaying<'_> {
+impl Work for Replaying {
     async fn run(&self, batch: &Batch, out: &mut Outbox) -> Result<(), Unavailable> {
-        if let Some(pace) = self.pace {
+        if let Some(pace) = &self.pace {
             pace.take(batch.len()).await;
         }
-        let counts = match self.shadow {
+        let counts = match &self.shadow {
             None => {
                 out.mark(LANE.0, LANE.1);
                 let withheld = self.process.all(batch, out).await?;
@@ -144,15 +153,47 @@ impl Work for Replaying<'_> {
                 Counts::of(batch.len(), &made, withheld)
             }
         };
-        *self.last.lock().expect("nothing panics under this lock") = counts;
+        self.last.lock().expect("nothing panics under this lock").insert(place(batch), counts);
         Ok(())
+    }
+}
+
+/// Ends the whole replay where the breaker opens: a command has nobody who would mend what is refused while it waits.
+pub struct Stopping {
+    inner: Arc<dyn Work>,
+    stop: CancellationToken,
+    why: OnceLock<String>,
+}
+
+impl Stopping {
+    pub fn new(inner: Arc<dyn Work>, stop: CancellationToken) -> Self {
+        Self { inner, stop, why: OnceLock::new() }
+    }
+
+    /// What the breaker said, if it opened.
+    pub fn why(&self) -> Option<&str> {
+        self.why.get().map(String::as_str)
+    }
+}
+
+#[async_trait]
+impl Work for Stopping {
+    async fn run(&self, batch: &Batch, out: &mut Outbox) -> Result<(), Unavailable> {
+        let done = self.inner.run(batch, out).await;
+        if let Err(unavailable) = &done
+            && unavailable.what == breaker::WHAT
+        {
+            self.why.get_or_init(|| unavailable.why.clone());
+            self.stop.cancel();
+        }
+        done
     }
 }
 
 /// A lease that tells of what was advanced.
 pub struct Counting<'l, L> {
     pub lease: &'l mut L,
-    pub work: &'l Replaying<'l>,
+    pub work: &'l Replaying,
     pub tally: &'l Tally,
 }
 
@@ -163,8 +204,9 @@ impl<L: Lease> Lease for Counting<'_, L> {
     }
 
     async fn advance(&mut self, batch: Batch, proof: Proof) -> Result<(), Lost> {
+        let counts = self.work.last(&batch);
         self.lease.advance(batch, proof).await?;
-        self.tally.add(&self.work.last());
+        self.tally.add(&counts);
         Ok(())
     }
 

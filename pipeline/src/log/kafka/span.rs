@@ -17,6 +17,7 @@ use crate::log::{Batch, Lease, Lost, Proof};
 
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const BATCH_BYTES: usize = 512 * 1024;
 
 /// Records of one partition, `next` up to and without `until`.
@@ -72,6 +73,8 @@ pub struct SpanLease {
     behind: bool,
     /// Nothing comes any more before the span's end.
     over: bool,
+    /// From where on the partition was said to have ended, once.
+    ended: Option<i64>,
 }
 
 impl SpanLease {
@@ -106,6 +109,7 @@ impl SpanLease {
             committed: Instant::now(),
             behind: false,
             over: false,
+            ended: None,
         })
     }
 
@@ -128,6 +132,48 @@ impl SpanLease {
             tokio::task::block_in_place(|| self.commit(CommitMode::Sync))?;
         }
         Ok(self.span)
+    }
+
+    /// The partition is said to end at `at`, before the span does. That is so where the last offsets are none of records, but a transaction's
+    /// marker or compacted away. It is also said for a moment by a new leader that does not know yet how far it is, and then records follow. So the
+    /// partition has to reach the span's end, and nothing to be there in a second reading that began after that was known.
+    async fn ends(&mut self, at: i64, wait: bool) {
+        let (topic, partition) = (self.span.topic.clone(), self.span.partition);
+        let end = tokio::task::block_in_place(|| self.consumer.fetch_watermarks(&topic, partition, TIMEOUT));
+        match end {
+            Ok((_, end)) if end >= self.span.until => {
+                if self.ended.replace(at) == Some(at) {
+                    self.over = true;
+                    return;
+                }
+            }
+            said => {
+                self.ended = None;
+                if !wait {
+                    return self.again(at);
+                }
+                let end = said.map_or_else(|why| why.to_string(), |(_, end)| end.to_string());
+                tracing::warn!(
+                    topic = &*topic,
+                    partition,
+                    at,
+                    "partition ends before the plan does: expected {}, not {end}",
+                    self.span.until
+                );
+                tokio::select! {
+                    () = self.stop.cancelled() => return,
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+        }
+        self.again(at);
+    }
+
+    /// Reads from here once more; the partition's end is told once more as well.
+    fn again(&self, at: i64) {
+        if let Err(why) = self.consumer.seek(&self.span.topic, self.span.partition, Offset::Offset(at), Duration::ZERO) {
+            tracing::warn!(topic = &*self.span.topic, partition = self.span.partition, "kafka: {why}");
+        }
     }
 
     /// Takes a record into the batch. False where the span is over.
@@ -162,8 +208,13 @@ impl Lease for SpanLease {
             };
             match received {
                 Ok(message) => self.over = !Self::take(&self.span, &message, &mut batch),
-                // Nothing stands between here and the end: the last offsets are none of records.
-                Err(KafkaError::PartitionEOF(_)) => self.over = true,
+                Err(KafkaError::PartitionEOF(_)) => {
+                    let at = batch.next_offset().unwrap_or(self.span.next);
+                    self.ends(at, batch.is_empty()).await;
+                    if !batch.is_empty() {
+                        break;
+                    }
+                }
                 Err(why) => {
                     tracing::warn!(topic = &*self.span.topic, partition = self.span.partition, "kafka: {why}");
                     tokio::time::sleep(PAUSE).await;
@@ -173,7 +224,7 @@ impl Lease for SpanLease {
         if !batch.is_empty() {
             return Some(batch);
         }
-        if self.span.left() > 0 {
+        if self.over && self.span.left() > 0 {
             (self.span.next, self.behind) = (self.span.until, true);
         }
         None

@@ -17,6 +17,7 @@ mod outages;
 mod overload;
 mod people;
 mod replay;
+mod replay_kept;
 pub mod rig;
 mod scale_out;
 pub mod server;

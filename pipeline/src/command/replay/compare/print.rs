@@ -77,6 +77,23 @@ pub fn seen<'b>(topic: &Topic, body: &'b [u8]) -> Option<Seen<'b>> {
     }
 }
 
+/// What is made from a raw record says so in columns of the same names.
+macro_rules! made {
+    ($of:expr, $prints:expr) => {{
+        let (of, prints) = ($of, $prints);
+        let (partition, offset) = (of.raw_partition, of.raw_offset);
+        Seen {
+            id: of.id,
+            subject: of.subject_id,
+            provider: of.provider,
+            stream: of.stream,
+            data_type: of.data_type,
+            raw: Some((of.raw_topic, partition, offset)),
+            state: State { version: of.version, mapper: of.mapper_version, partition, offset, prints },
+        }
+    }};
+}
+
 fn observation<'b>(o: &Observation<'b>) -> Seen<'b> {
     let samples = o.samples.as_ref();
     let components = || o.components.iter();
@@ -92,15 +109,7 @@ fn observation<'b>(o: &Observation<'b>) -> Seen<'b> {
         print(&(o.status.as_str(), o.method.as_str(), o.device_id, o.record_id, o.source_modified, o.version)),
         resource(o.fhir, (o.raw_topic, o.raw_partition, o.raw_offset)),
     ];
-    Seen {
-        id: o.id,
-        subject: o.subject_id,
-        provider: o.provider,
-        stream: o.stream,
-        data_type: o.data_type,
-        raw: Some((o.raw_topic, o.raw_partition, o.raw_offset)),
-        state: State { version: o.version, mapper: o.mapper_version, partition: o.raw_partition, offset: o.raw_offset, prints },
-    }
+    made!(o, prints)
 }
 
 fn medication<'b>(m: &Medication<'b>) -> Seen<'b> {
@@ -115,15 +124,7 @@ fn medication<'b>(m: &Medication<'b>) -> Seen<'b> {
         print(&(m.status.as_str(), m.method.as_str(), m.device_id, m.record_id, m.source_modified, m.version)),
         resource(m.fhir, (m.raw_topic, m.raw_partition, m.raw_offset)),
     ];
-    Seen {
-        id: m.id,
-        subject: m.subject_id,
-        provider: m.provider,
-        stream: m.stream,
-        data_type: m.data_type,
-        raw: Some((m.raw_topic, m.raw_partition, m.raw_offset)),
-        state: State { version: m.version, mapper: m.mapper_version, partition: m.raw_partition, offset: m.raw_offset, prints },
-    }
+    made!(m, prints)
 }
 
 fn device<'b>(d: &Device<'b>) -> Seen<'b> {
