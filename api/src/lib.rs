@@ -10,6 +10,7 @@ mod connect;
 mod fhir;
 pub mod health;
 pub mod mail;
+mod patience;
 mod problem;
 mod reading;
 mod settings;
@@ -17,6 +18,7 @@ mod state;
 mod v1;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -31,6 +33,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 
 /// `/v1/…` for platforms, `/health/…` and `/fhir/…` for readers, `/connect/…` for browsers, `/docs` for whoever writes a client.
 pub fn router(api: Arc<Api>) -> Router {
+    let patience = Duration::from_secs(api.settings.body_seconds);
     let guarded = v1::router()
         .merge(health::router())
         .method_not_allowed_fallback(not_allowed)
@@ -41,6 +44,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(v1::docs())
         .fallback(async || Problem::new(404, "not found", "no such resource"))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::from_fn_with_state(patience, patience::body_in_time))
         .with_state(api)
 }
 

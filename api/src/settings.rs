@@ -20,6 +20,8 @@ pub struct Settings {
     /// Who asks, as people know them: on pages and in invitations.
     pub name: String,
     pub invitation_days: u32,
+    /// How long the body of a request may take to come.
+    pub body_seconds: u64,
     pub mail: Option<Mail>,
 }
 
@@ -32,6 +34,7 @@ impl Default for Settings {
             return_urls: vec![],
             name: "Headwater".into(),
             invitation_days: 7,
+            body_seconds: 30,
             mail: None,
         }
     }
@@ -75,6 +78,9 @@ impl Settings {
         }
         if !(1..=90).contains(&self.invitation_days) {
             return wrong("api.invitation_days", "1 to 90");
+        }
+        if !(1..=3600).contains(&self.body_seconds) {
+            return wrong("api.body_seconds", "1 to 3600");
         }
         if let Some(mail) = &self.mail {
             if mail.smtp_url.is_some() == mail.folder.is_some() {

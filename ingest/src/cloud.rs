@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::clock::micros;
 use crate::http::Http;
 use crate::limits::Limiter;
+use crate::room::Share;
 use crate::settings::{IngestSettings, ProviderSettings};
 
 /// A key set is good for this long, and is asked for again at most this often.
@@ -22,6 +23,8 @@ pub(crate) struct Cloud {
     pub source: &'static dyn Source,
     pub settings: ProviderSettings,
     pub limiter: Limiter,
+    /// For the bodies of its webhooks.
+    pub room: Share,
     keyset: Mutex<Keyset>,
     fetching: tokio::sync::Mutex<()>,
 }
@@ -34,7 +37,7 @@ struct Keyset {
 }
 
 impl Cloud {
-    pub(crate) fn new(source: &'static dyn Source, settings: ProviderSettings, ingest: &IngestSettings) -> Self {
+    pub(crate) fn new(source: &'static dyn Source, settings: ProviderSettings, ingest: &IngestSettings, room: Share) -> Self {
         let limits = source.profile().limits;
         let limiter = Limiter::new(
             settings.app_per_minute.or(limits.app_per_minute),
@@ -42,7 +45,7 @@ impl Cloud {
             ingest.breaker_failures,
             Duration::from_millis(ingest.breaker_pause_ms),
         );
-        Self { source, settings, limiter, keyset: Mutex::default(), fetching: tokio::sync::Mutex::default() }
+        Self { source, settings, limiter, room, keyset: Mutex::default(), fetching: tokio::sync::Mutex::default() }
     }
 
     pub(crate) fn profile(&self) -> &'static Profile {

@@ -60,16 +60,17 @@ impl Ingest {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, IngestError> {
         settings::validate(&settings, &providers)?;
+        let room = Room::new(settings.door_bytes);
         let clouds = headwater_sources::ALL
             .iter()
             .filter_map(|source| {
                 let id = source.profile().id;
                 let provider = providers.get(id)?.clone();
-                Some((id, Arc::new(Cloud::new(*source, provider, &settings))))
+                Some((id, Arc::new(Cloud::new(*source, provider, &settings, room.share()))))
             })
             .collect();
-        let room = Room::new(settings.door_bytes);
-        let shared = Arc::new(Shared { settings, clouds, store, outlet, clock, http: Http::over(line), room });
+        let (http, uploads) = (Http::over(line), room.share());
+        let shared = Arc::new(Shared { settings, clouds, store, outlet, clock, http, uploads });
         let tokens = Arc::new(TokenKeeper::new(shared.clone()));
         Ok(Self { shared, tokens })
     }

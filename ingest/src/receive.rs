@@ -128,7 +128,7 @@ impl Door {
             discard(body).await;
             return Err(Answer::new(413, "too_large"));
         }
-        let body = self.shared.room.read(body, limit).await.map_err(|unread| match unread {
+        let body = cloud.room.read(body, limit).await.map_err(|unread| match unread {
             Unread::Full => later(FULL),
             Unread::TooLarge => Answer::new(413, "too_large"),
             Unread::CutOff => Answer::new(400, "cut_off"),

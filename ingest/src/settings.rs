@@ -9,13 +9,16 @@ use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
+use crate::room;
+
 /// `[ingest]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct IngestSettings {
     /// Webhook calls worked on at once; more are told to come back.
     pub door_permits: usize,
-    /// Bytes of webhook bodies and batches held at once; more are told to come back.
+    /// Bytes of webhook bodies and batches held at once; more are told to come back. Half of it is the most that one provider's bodies, or all
+    /// batches, take.
     pub door_bytes: usize,
     /// Connections asked at once, for fresh data and for history.
     pub live_concurrency: usize,
@@ -153,10 +156,10 @@ pub fn validate(ingest: &IngestSettings, providers: &Providers) -> Result<(), Wr
             profile.webhook.as_ref().map(|w| w.body_limit).max(profile.upload.as_ref().map(|u| u.body_limit * 2))
         });
     let largest = largest.max().unwrap_or(1);
-    if ingest.door_bytes < largest {
+    if room::share(ingest.door_bytes) < largest {
         return Err(Wrong::new(
             "ingest.door_bytes",
-            format!("at least {largest}, what the largest body of a configured provider takes"),
+            format!("at least {}, twice what the largest body of a configured provider takes", largest * 2),
         ));
     }
     positive("live_concurrency", ingest.live_concurrency as u64)?;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::clock::{Clock, micros};
 use crate::cloud::Cloud;
 use crate::http::Http;
-use crate::room::Room;
+use crate::room::Share;
 use crate::settings::IngestSettings;
 use crate::{Outlet, Unavailable};
 
@@ -21,8 +21,8 @@ pub(crate) struct Shared {
     pub outlet: Arc<dyn Outlet>,
     pub clock: Arc<dyn Clock>,
     pub http: Http,
-    /// For the bodies of webhooks and batches.
-    pub room: Room,
+    /// For the bodies of batches; those of webhooks have their provider's.
+    pub uploads: Share,
 }
 
 impl Shared {

@@ -7,6 +7,8 @@
 //! |                                                   | it, of a strict one the pair is lost, counted, and the person is asked      |
 //! | after the store's answer                          | the new pair is there                                                       |
 //!
+//! A process that is told to end waits for its flights, as long as its drain lasts ([`TokenKeeper::landed`]).
+//!
 //! A store that fails while a new pair is in hand is asked again for as long as the lease lasts: giving up would lose the pair as a crash does.
 
 use std::collections::HashMap;
@@ -110,6 +112,17 @@ impl TokenKeeper {
             flights.remove(&connection);
         }
         landed
+    }
+
+    /// Waits until no flight is under way, for who is about to end: with a flight that is broken off goes the only copy of its new pair.
+    pub async fn landed(&self) {
+        loop {
+            let mut flights = std::mem::take(&mut *self.landing.lock().expect("nothing panics under this lock"));
+            if flights.is_empty() {
+                return;
+            }
+            while flights.join_next().await.is_some() {}
+        }
     }
 
     async fn refresh(&self, connection: Uuid, provider: &str, refused: Option<i64>) -> Result<Access, TokenError> {

@@ -180,7 +180,9 @@ pub fn api(
 ) -> anyhow::Result<()> {
     // Each answer waits for the record of its act.
     let producer = app.producer_with("api", Duration::ZERO)?;
-    let accounts = app.ingest(store.clone(), Arc::new(producer.clone()))?.accounts();
+    let ingest = app.ingest(store.clone(), Arc::new(producer.clone()))?;
+    let accounts = ingest.accounts();
+    land(&ingest, tasks);
     let (settings, limits) = (app.config.api.clone(), app.config.listen.limits());
     let mailer = settings.mail.as_ref().map(Mailer::new).transpose().map_err(|why| anyhow::anyhow!(why))?;
     let (router, stop) =
@@ -200,6 +202,7 @@ pub fn api(
 pub async fn fetch(app: &Arc<App>, store: Arc<dyn Store>, tasks: &mut Supervisor) -> anyhow::Result<()> {
     let producer = app.producer_with("fetch", DOOR_LINGER)?;
     let ingest = app.ingest(store, Arc::new(producer))?;
+    land(&ingest, tasks);
     let held = Arc::new(Mutex::new(HashSet::new()));
     for (name, topic) in fetch_workers() {
         let (topics, work) = fetching(app, name, topic, &ingest);
@@ -225,6 +228,12 @@ pub async fn fetch(app: &Arc<App>, store: Arc<dyn Store>, tasks: &mut Supervisor
     let (scheduler, stop) = (ingest.scheduler(), tasks.stop());
     tasks.start("schedule", schedule(scheduler, owns, stop));
     Ok(())
+}
+
+/// Lets the refreshes of tokens that are under way at the end come to theirs.
+fn land(ingest: &headwater_ingest::Ingest, tasks: &mut Supervisor) {
+    let tokens = ingest.tokens();
+    tasks.last(async move { tokens.landed().await });
 }
 
 async fn schedule(

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, join_all};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -10,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 pub struct Supervisor {
     tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
     stop: CancellationToken,
+    last: Vec<BoxFuture<'static, ()>>,
 }
 
 impl Default for Supervisor {
     fn default() -> Self {
-        Self { tasks: JoinSet::new(), stop: CancellationToken::new() }
+        Self { tasks: JoinSet::new(), stop: CancellationToken::new(), last: Vec::new() }
     }
 }
 
@@ -29,7 +32,12 @@ impl Supervisor {
         self.tasks.spawn(async move { (name, task.await) });
     }
 
-    /// Waits for a signal or for a task to end, then drains all of them for at most `drain`.
+    /// What is waited for when all tasks have ended: what they left under way and must not be broken off.
+    pub fn last(&mut self, rest: impl Future<Output = ()> + Send + 'static) {
+        self.last.push(rest.boxed());
+    }
+
+    /// Waits for a signal or for a task to end, then drains all of them, and what they left, for at most `drain`.
     ///
     /// # Errors
     /// The first error of a task, or that some did not end in time.
@@ -50,6 +58,7 @@ impl Supervisor {
                     first = result;
                 }
             }
+            join_all(self.last).await;
         };
         if tokio::time::timeout(drain, draining).await.is_err() {
             anyhow::bail!("some tasks did not finish within {drain:?}; what they had not committed comes again");
@@ -72,5 +81,40 @@ pub(crate) async fn signal() -> anyhow::Result<&'static str> {
     tokio::select! {
         _ = term.recv() => Ok("SIGTERM"),
         _ = int.recv() => Ok("SIGINT"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_tasks_leave_under_way_is_waited_for() {
+        let (mut tasks, (begin, begun), (done, mut is_done)) = (Supervisor::default(), oneshot::channel(), oneshot::channel());
+        let stop = tasks.stop();
+        tasks.start("one", async move {
+            stop.cancelled().await;
+            let _ = begin.send(());
+            Ok(())
+        });
+        tasks.last(async move {
+            begun.await.expect("the task has ended");
+            tokio::task::yield_now().await;
+            let _ = done.send(());
+        });
+        tasks.stop().cancel();
+        tasks.run(Duration::from_secs(10)).await.expect("in time");
+        is_done.try_recv().expect("it came to its end");
+    }
+
+    #[tokio::test]
+    async fn what_tasks_leave_under_way_has_no_longer_than_the_drain() {
+        let mut tasks = Supervisor::default();
+        tasks.last(std::future::pending());
+        tasks.stop().cancel();
+        let ended = tasks.run(Duration::from_millis(50)).await;
+        assert!(ended.expect_err("too long").to_string().contains("did not finish within"));
     }
 }

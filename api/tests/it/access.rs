@@ -1,9 +1,13 @@
 //! Who is let in, and to what.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use headwater_api::auth::DevKeys;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use super::world::{AUDIENCE, ISSUER, TOKEN, World};
@@ -169,4 +173,34 @@ async fn bad_input_is_told_with_its_name() {
         assert_eq!(answer.headers["content-type"], "application/problem+json", "{path}");
         assert!(answer.text.contains(part), "{path}: {}", answer.text);
     }
+}
+
+/// A byte now and then is no progress.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_a_body_for_ever_is_told_so_and_let_go() {
+    let world = World::with(|settings| settings.body_seconds = 1).await;
+    let mut stream = TcpStream::connect(world.url.trim_start_matches("http://")).await.expect("a connection");
+    let head = format!(
+        "POST /v1/connections HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\n\
+         content-length: 10000\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let (mut hearing, mut saying) = stream.split();
+    let dribble = async {
+        // Until it is no longer taken.
+        while saying.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let mut heard = Vec::new();
+    let hear = async {
+        let mut piece = [0; 1024];
+        while let Ok(n @ 1..) = hearing.read(&mut piece).await {
+            heard.extend_from_slice(&piece[..n]);
+        }
+    };
+    let both = async { futures::join!(dribble, hear) };
+    tokio::time::timeout(Duration::from_secs(10), both).await.expect("it is let go");
+    let heard = String::from_utf8(heard).expect("text");
+    assert!(heard.starts_with("HTTP/1.1 408 ") && heard.contains("application/problem+json"), "{heard}");
 }

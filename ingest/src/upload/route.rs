@@ -109,7 +109,7 @@ impl Desk {
         let cloud = self.uploads.shared.cloud(&connection.provider);
         let limit = cloud.and_then(|cloud| cloud.profile().upload.as_ref().map(|upload| upload.body_limit)).unwrap_or(0);
         let too_large = || Refused::from(UploadError::TooLarge(limit));
-        let room = &self.uploads.shared.room;
+        let room = &self.uploads.shared.uploads;
         let read = tokio::time::timeout(PATIENCE, room.read(body, limit)).await;
         let read = read.map_err(|_| Refused::new(408, "too_slow", "the body did not come in time"))?;
         let mut packed = read.map_err(|unread| match unread {
@@ -121,14 +121,15 @@ impl Desk {
         let _permit = self.permits.try_acquire().map_err(|_| full())?;
         let encoding = parts.headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
         // How much it comes to when it is unpacked is only known then.
-        let mut taken = if encoding.is_some() { Some(room.take(limit).ok_or_else(full)?) } else { None };
+        let mut unpacking = if encoding.is_some() { Some(room.take(limit).ok_or_else(full)?) } else { None };
         let unpacked = body::unpack(std::mem::take(&mut packed.bytes), encoding, limit).map_err(|wrong| match wrong {
             Wrong::TooLarge => too_large(),
             Wrong::Encoding => Refused::new(415, "bad_encoding", "expected a plain body, or one packed with gzip"),
         })?;
         // From here on it takes what it is, and no longer what it might have been.
-        let _room = taken.as_mut().and_then(|all| all.split(unpacked.len()));
-        drop(taken);
+        if let Some(taken) = &mut unpacking {
+            taken.shrink(unpacked.len());
+        }
         let taken = self.uploads.take(&connection, Batch { stream, id: batch, body: &unpacked, lane: Lane::Live }).await?;
         let outcome = if taken == Taken::Repeated { "repeated" } else { "taken" };
         metrics::counter!(UPLOADS, "outcome" => outcome).increment(1);

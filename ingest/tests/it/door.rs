@@ -1,11 +1,19 @@
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::Router;
-use headwater_ingest::settings::IngestSettings;
+use axum::body::Body;
+use axum::http::Request;
+use futures::{StreamExt as _, poll, stream};
+use headwater_ingest::Ingest;
+use headwater_ingest::clock::System;
+use headwater_ingest::settings::{IngestSettings, Providers};
 use headwater_schemas::hint::Hint;
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_simulator::{Announcement, Notification, Provider};
+use tower::ServiceExt as _;
 
 use crate::support::World;
 
@@ -130,4 +138,34 @@ async fn a_body_over_the_limit_is_413_and_an_unknown_provider_404() {
     let unknown =
         reqwest::Client::new().post(format!("http://{}/webhooks/nobody", served.address)).send().await.expect("an answer");
     assert_eq!(unknown.status(), 404);
+}
+
+/// A body of this many bytes that is still on its way.
+fn dribbling(bytes: usize) -> Body {
+    Body::from_stream(stream::iter([Ok::<_, std::io::Error>(vec![b'x'; bytes])]).chain(stream::pending()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_fills_its_share_keeps_no_other_out() {
+    let world = World::new().await;
+    let providers: Providers = serde_json::from_value(serde_json::json!({
+        "google_health": { "client_id": "c", "client_secret": "s" },
+        "withings": { "client_id": "c", "client_secret": "s", "webhook": { "path_secret": "told-to-the-provider" } },
+    }))
+    .expect("settings");
+    let settings = IngestSettings { door_bytes: 2 << 20, ..IngestSettings::default() };
+    let door = Ingest::new(settings, providers, world.store.clone(), world.log.clone(), Arc::new(System)).expect("a door");
+    let router = door.receive_router();
+    let call = |to: &str, body: Body| {
+        let request = Request::post(format!("/webhooks/{to}")).body(body).expect("a request");
+        let answering = router.clone().oneshot(request);
+        async move { answering.await.expect("an answer").status().as_u16() }
+    };
+    let (mut first, mut second) =
+        (pin!(call("google_health", dribbling(1 << 20))), pin!(call("google_health", dribbling(1 << 20))));
+    assert!(poll!(&mut first).is_pending(), "it waits for the rest of the body");
+    let _ = poll!(&mut second);
+    assert_eq!(call("google_health", Body::from("{}")).await, 503);
+    assert_eq!(call("withings/wrong", Body::from("userid=1")).await, 401, "it is let in, and judged");
+    assert!(poll!(&mut first).is_pending());
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use headwater_ingest::settings::IngestSettings;
 use headwater_ingest::tokens::TokenError;
 use headwater_schemas::connection::{Connection as Event, State};
@@ -32,6 +34,20 @@ async fn a_refused_token_is_refreshed_once_and_a_newer_one_is_not() {
     let again = keeper.access(world.connection, "google_health", Some(first.generation)).await.expect("a token");
     assert_eq!(again.generation, second.generation);
     assert_eq!(world.control().counts()[&Provider::GoogleHealth].refreshes, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flight_that_nobody_waits_for_any_more_has_landed_before_the_end() {
+    let world = World::new().await;
+    world.expire().await;
+    let before = world.store.tokens(world.connection).await.expect("the store").expect("tokens").generation;
+    world.control().fault_at(Provider::GoogleHealth, "token", Fault::Slow { millis: 1_000 }, 1);
+    let keeper = world.ingest.tokens();
+    let in_vain = keeper.access(world.connection, "google_health", None);
+    assert!(tokio::time::timeout(Duration::from_millis(500), in_vain).await.is_err(), "it waits for the answer");
+    keeper.landed().await;
+    let after = world.store.tokens(world.connection).await.expect("the store").expect("tokens").generation;
+    assert_eq!(after, before + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
