@@ -104,13 +104,12 @@ fn compare(world: &World, index: usize, subject: &str, rows: &BTreeMap<Uuid, Sto
     }
 }
 
-/// A pair that came to a process which lived on is stored.
+/// A pair of a single-use token is stored, unless that could not be helped.
 fn dropped_pairs(world: &World, index: usize) {
     let (dropped, refreshes) = {
         let clouds = world.clouds();
         let account = &clouds.accounts[index];
-        let alive = |pair: &crate::cloud::Pair| pair.arrived.as_ref().is_some_and(|life| !life.is_dead());
-        let dropped = account.pairs.iter().any(|pair| !pair.stored && alive(pair));
+        let dropped = account.pairs.iter().any(|pair| !pair.stored && !pair.is_excused(&world.plan));
         (dropped && account.plan.rule == Rule::Strict, account.pairs.len() as u64 - 1)
     };
     world.count(|ran| ran.refreshes += refreshes);
@@ -119,14 +118,15 @@ fn dropped_pairs(world: &World, index: usize) {
     }
 }
 
-/// Only an answer that was lost on its way from a cloud without grace ends a connection, and it is said why.
+/// Only the loss of the pair that was given last by a cloud without grace, where it could not be helped, ends a connection, and it is said why.
 fn ended(world: &World, index: usize, state: ConnectionState, why: Option<&str>) {
     let (rule, lost) = {
         let account = &world.clouds().accounts[index];
-        (account.plan.rule, account.lost_a_pair())
+        let last = account.pairs.last().filter(|pair| !pair.stored || pair.contested.is_some());
+        (account.plan.rule, last.is_some_and(|pair| pair.is_excused(&world.plan)))
     };
     if state != ConnectionState::NeedsReauth || rule != Rule::Strict || !lost {
-        world.wrong(format!("account {index} ({rule:?}) ended as {state:?}, {why:?}, and no pair of it was lost"));
+        world.wrong(format!("account {index} ({rule:?}) ended as {state:?}, {why:?}, and no pair of it had to be lost"));
     } else if why != Some("lost_in_refresh") {
         world.wrong(format!("account {index} lost a pair in a refresh, and was told {why:?}"));
     }
