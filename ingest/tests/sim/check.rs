@@ -7,7 +7,7 @@ use headwater_schemas::observation::Observation;
 use headwater_schemas::raw::Raw;
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Outbox, Position};
-use headwater_store::{ConnectionState, Store as _, StoredObservation};
+use headwater_store::{Connection, ConnectionState, Store as _, StoredObservation};
 use uuid::Uuid;
 
 use crate::actors::POLL_MINUTES;
@@ -35,7 +35,7 @@ pub async fn check(world: &World) {
         dropped_pairs(world, index);
         if kept.state != ConnectionState::Active {
             world.count(|ran| ran.reauthorise += 1);
-            ended(world, index, kept.state, kept.reason.as_deref());
+            ended(world, index, &kept);
             if kind.polled() {
                 continue;
             }
@@ -118,12 +118,16 @@ fn dropped_pairs(world: &World, index: usize) {
     }
 }
 
-/// Only the loss of the pair that was given last by a cloud without grace, where it could not be helped, ends a connection, and it is said why.
-fn ended(world: &World, index: usize, state: ConnectionState, why: Option<&str>) {
+/// Only the loss of the last pair that a cloud without grace had given until then, where it could not be helped, ends a connection, and it is
+/// said why.
+fn ended(world: &World, index: usize, kept: &Connection) {
+    let (state, why) = (kept.state, kept.reason.as_deref());
     let (rule, lost) = {
         let account = &world.clouds().accounts[index];
-        let last = account.pairs.last().filter(|pair| !pair.stored || pair.contested.is_some());
-        (account.plan.rule, last.is_some_and(|pair| pair.is_excused(&world.plan)))
+        // When it ended is told by the clock of whoever ended it.
+        let before = account.pairs.iter().rev().filter(|pair| world.plan.steps || pair.given_at() <= kept.state_at);
+        let mut lost = before.take(if world.plan.steps { usize::MAX } else { 1 });
+        (account.plan.rule, lost.any(|pair| pair.is_lost() && pair.is_excused(&world.plan)))
     };
     if state != ConnectionState::NeedsReauth || rule != Rule::Strict || !lost {
         world.wrong(format!("account {index} ({rule:?}) ended as {state:?}, {why:?}, and no pair of it had to be lost"));

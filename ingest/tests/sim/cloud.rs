@@ -137,7 +137,7 @@ impl Clouds {
             if !pair.stored {
                 pair.contested.get_or_insert_with(|| (now, who.clone()));
             }
-            answered = Some((pair.refresh.clone(), pair.of.as_ref().map_or(0, |(_, at)| *at)));
+            answered = Some((pair.refresh.clone(), pair.given_at()));
         }
         let refresh = match (rule, answered) {
             (Rule::Lasting, _) => given.clone(),
@@ -182,6 +182,15 @@ impl Clouds {
 }
 
 impl Pair {
+    pub fn given_at(&self) -> i64 {
+        self.of.as_ref().map_or(0, |(_, at)| *at)
+    }
+
+    /// Whether it never came to be stored, or only after its predecessor was used again.
+    pub fn is_lost(&self) -> bool {
+        !self.stored || self.contested.is_some()
+    }
+
     /// Whether its loss cannot be helped by anybody, of a cloud that takes a refresh token once. What is not one of these is a fault of ours.
     pub fn is_excused(&self, plan: &Plan) -> bool {
         // The answer never reached the process that asked: lost on the way, torn, too late, or the process was dead by then.
@@ -194,6 +203,10 @@ impl Pair {
         }
         // Or it was stored, and too late for somebody else.
         let Some((when, by)) = &self.contested else { return false };
+        // A process knows of itself that it lives.
+        if Arc::ptr_eq(life, by) {
+            return false;
+        }
         // Somebody else had to take a process that stood still for one that had died, or stood still itself between looking and asking; or reads
         // an hour on its clock that has not passed.
         let still = life.stood_still(at - STALL, *when) || by.stood_still(at - STALL, *when);
