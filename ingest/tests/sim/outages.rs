@@ -43,14 +43,24 @@ pub async fn come_and_go(world: Arc<World>) {
         if world.is_calm() {
             return;
         }
-        let how = [How::Refuses, How::Hangs, How::Mute][world.draw(0, 2) as usize];
-        let of = (world.draw(0, 2) == 0).then(|| world.draw(0, 1000) as usize % world.plan.instances);
-        let seconds = i64::try_from(world.draw(10, 60)).expect("seconds are few");
-        let outage = Outage { how, of, until: world.now() + seconds * SECOND };
-        world.tell("store is away", format_args!("for {seconds} s, {how:?}, {of:?}"));
-        world.count(|ran| ran.outages += 1);
-        world.begins(outage);
-        outage.is_over(&world).await;
-        world.tell("store is back", "");
+        begin(&world).is_over(&world).await;
     }
+}
+
+/// One begins where it hurts most: a pair was given and nobody has stored it yet. By chance alone that would be one of thousands.
+pub fn may_begin_with_a_pair_in_hand(world: &World) {
+    if world.plan.outages && world.strikes(1, 20) {
+        begin(world);
+    }
+}
+
+fn begin(world: &World) -> Outage {
+    let how = [How::Refuses, How::Hangs, How::Mute][world.draw(0, 2) as usize];
+    let of = (world.draw(0, 2) == 0).then(|| world.draw(0, 1000) as usize % world.plan.instances);
+    let seconds = i64::try_from(world.draw(10, 60)).expect("seconds are few");
+    let outage = Outage { how, of, until: world.now() + seconds * SECOND };
+    world.tell("store is away", format_args!("for {seconds} s, {how:?}, {of:?}"));
+    world.count(|ran| ran.outages += 1);
+    world.begins(outage);
+    outage
 }

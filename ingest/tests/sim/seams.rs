@@ -19,7 +19,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 
 use crate::cloud::Wrong;
-use crate::outages::{How, Outage};
+use crate::outages::{self, How, Outage};
 use crate::world::World;
 
 /// How long a request may take: [`headwater_ingest::settings::IngestSettings::request_timeout_ms`].
@@ -251,6 +251,9 @@ impl CloudLine {
         }
         let answered = world.clouds().answer(world.now(), &request, me);
         world.tell("asks", format_args!("{} {} {} {}", me.instance, request.method(), request.uri().path(), answered.status));
+        if request.uri().path() == "/token" {
+            outages::may_begin_with_a_pair_in_hand(world);
+        }
         let wrong = std::mem::take(&mut world.clouds().wrong);
         for wrong in wrong {
             match wrong {
