@@ -26,7 +26,7 @@ use oauth2::{
     TokenResponse as _, TokenUrl,
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -48,7 +48,7 @@ const LOST: &str = "lost_in_refresh";
 
 /// This long after the instance of a flight died another may try. Renewed while it flies; long enough for clocks that are some seconds apart.
 const LEASE: Duration = Duration::from_secs(30);
-/// How long a pair in hand is tried to be stored.
+/// How long a pair in hand is tried to be stored, in waits between the tries.
 const KEEP: Duration = Duration::from_secs(60);
 /// The time of an intent whose flight is over.
 const LANDED: i64 = i64::MIN / 2;
@@ -103,10 +103,8 @@ impl TokenKeeper {
             return Ok(access);
         }
         let flight = self.flights.lock().expect("nothing panics under this lock").entry(connection).or_default().clone();
-        let landed = {
-            let _mine = flight.lock().await;
-            self.refresh(connection, provider, refused).await
-        };
+        let mine = flight.clone().lock_owned().await;
+        let landed = self.refresh(mine, connection, provider, refused).await;
         let mut flights = self.flights.lock().expect("nothing panics under this lock");
         if flights.get(&connection).is_some_and(|f| Arc::strong_count(f) <= 2) {
             flights.remove(&connection);
@@ -125,7 +123,15 @@ impl TokenKeeper {
         }
     }
 
-    async fn refresh(&self, connection: Uuid, provider: &str, refused: Option<i64>) -> Result<Access, TokenError> {
+    /// `mine` is held until the flight has landed, also where the caller hangs up: with the store away its lease may run out, and the next caller
+    /// would take it for dead and use its token again.
+    async fn refresh(
+        &self,
+        mine: OwnedMutexGuard<()>,
+        connection: Uuid,
+        provider: &str,
+        refused: Option<i64>,
+    ) -> Result<Access, TokenError> {
         let (shared, desk) = (&self.desk.shared, &self.desk);
         let cloud = shared.cloud(provider).ok_or(TokenError::Later("provider_not_configured"))?;
         let (name, owner) = (format!("refresh/{connection}"), Uuid::new_v4());
@@ -148,7 +154,9 @@ impl TokenKeeper {
         self.land(async move {
             let flight = desk.flight(connection, &cloud, refused);
             // The compare-and-set on the generation guards a flight without its lease.
-            let _ = tell.send(desk.shared.through(&lease, LEASE, flight).await);
+            let landed = desk.shared.through(&lease, LEASE, flight).await;
+            drop(mine);
+            let _ = tell.send(landed);
         });
         told.await.unwrap_or(Err(TokenError::Later("stopping")))
     }
@@ -234,7 +242,8 @@ impl Desk {
     /// Stores a pair, again and again where the store fails: nobody else has it, and of a single-use token there is no other. False where
     /// another pair took its place.
     async fn keep(&self, connection: Uuid, before: i64, new: &Tokens) -> Result<bool, TokenError> {
-        let (store, give_up) = (&self.shared.store, self.shared.clock.now() + micros(KEEP));
+        // By the waits alone: a try that hung for a minute, or a clock that was put forward, is no reason to try no more.
+        let (store, mut left) = (&self.shared.store, KEEP);
         for attempt in 0u32.. {
             let failed = match store.put_tokens(connection, Some(before), new).await {
                 Ok(true) => return Ok(true),
@@ -247,10 +256,12 @@ impl Desk {
                 },
                 Err(e) => e,
             };
-            if self.shared.clock.now() >= give_up {
+            if left.is_zero() {
                 return Err(failed.into());
             }
-            self.shared.clock.sleep(backoff(attempt, LOOK, Duration::from_secs(5), self.shared.clock.chance())).await;
+            let wait = backoff(attempt, LOOK, Duration::from_secs(5), self.shared.clock.chance()).min(left);
+            self.shared.clock.sleep(wait).await;
+            left -= wait;
         }
         unreachable!("the loop ends by returning")
     }

@@ -3,6 +3,7 @@
 mod accounts;
 mod door;
 mod fetch;
+mod flights;
 mod schedule;
 mod support;
 mod tokens;

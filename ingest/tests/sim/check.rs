@@ -7,7 +7,7 @@ use headwater_schemas::observation::Observation;
 use headwater_schemas::raw::Raw;
 use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::{Outbox, Position};
-use headwater_store::{ConnectionState, Store as _, StoredObservation};
+use headwater_store::{Connection, ConnectionState, Store as _, StoredObservation};
 use uuid::Uuid;
 
 use crate::actors::POLL_MINUTES;
@@ -35,7 +35,7 @@ pub async fn check(world: &World) {
         dropped_pairs(world, index);
         if kept.state != ConnectionState::Active {
             world.count(|ran| ran.reauthorise += 1);
-            ended(world, index, kept.state, kept.reason.as_deref());
+            ended(world, index, &kept);
             if kind.polled() {
                 continue;
             }
@@ -104,13 +104,12 @@ fn compare(world: &World, index: usize, subject: &str, rows: &BTreeMap<Uuid, Sto
     }
 }
 
-/// A pair that came to a process which lived on is stored.
+/// A pair of a single-use token is stored, unless that could not be helped.
 fn dropped_pairs(world: &World, index: usize) {
     let (dropped, refreshes) = {
         let clouds = world.clouds();
         let account = &clouds.accounts[index];
-        let alive = |pair: &crate::cloud::Pair| pair.arrived.as_ref().is_some_and(|life| !life.is_dead());
-        let dropped = account.pairs.iter().any(|pair| !pair.stored && alive(pair));
+        let dropped = account.pairs.iter().any(|pair| !pair.stored && !pair.is_excused(&world.plan));
         (dropped && account.plan.rule == Rule::Strict, account.pairs.len() as u64 - 1)
     };
     world.count(|ran| ran.refreshes += refreshes);
@@ -119,14 +118,19 @@ fn dropped_pairs(world: &World, index: usize) {
     }
 }
 
-/// Only an answer that was lost on its way from a cloud without grace ends a connection, and it is said why.
-fn ended(world: &World, index: usize, state: ConnectionState, why: Option<&str>) {
+/// Only the loss of the last pair that a cloud without grace had given until then, where it could not be helped, ends a connection, and it is
+/// said why.
+fn ended(world: &World, index: usize, kept: &Connection) {
+    let (state, why) = (kept.state, kept.reason.as_deref());
     let (rule, lost) = {
         let account = &world.clouds().accounts[index];
-        (account.plan.rule, account.lost_a_pair())
+        // When it ended is told by the clock of whoever ended it.
+        let before = account.pairs.iter().rev().filter(|pair| world.plan.steps || pair.given_at() <= kept.state_at);
+        let mut lost = before.take(if world.plan.steps { usize::MAX } else { 1 });
+        (account.plan.rule, lost.any(|pair| pair.is_lost() && pair.is_excused(&world.plan)))
     };
     if state != ConnectionState::NeedsReauth || rule != Rule::Strict || !lost {
-        world.wrong(format!("account {index} ({rule:?}) ended as {state:?}, {why:?}, and no pair of it was lost"));
+        world.wrong(format!("account {index} ({rule:?}) ended as {state:?}, {why:?}, and no pair of it had to be lost"));
     } else if why != Some("lost_in_refresh") {
         world.wrong(format!("account {index} lost a pair in a refresh, and was told {why:?}"));
     }

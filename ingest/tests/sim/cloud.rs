@@ -1,6 +1,6 @@
 //! The clouds: accounts with tokens and records, answering in the process as the providers' documentation says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::http::Request;
@@ -14,6 +14,10 @@ use crate::plan::{self, Kind, Plan, Rule};
 use crate::seams::Life;
 
 const SECOND: i64 = 1_000_000;
+/// Longest that a process which lives has a pair in hand: it tries to store it for a minute, and the last try may meet an outage.
+const IN_HAND: i64 = 130 * SECOND;
+/// Longest that a call stands still.
+const STALL: i64 = 400 * SECOND;
 /// How long an access token lives.
 pub const ACCESS_LIFE: i64 = 1500;
 /// How long a token that was used is still good at a cloud with grace.
@@ -64,10 +68,10 @@ pub struct Pair {
     of: Option<(String, i64)>,
     dead: bool,
     pub stored: bool,
-    /// Its refresh token's predecessor was used again before this one was stored.
-    pub contested: bool,
-    /// Whom it reached.
-    pub arrived: Option<Arc<Life>>,
+    /// When the token it was given for was first used again while it was not stored yet, and by whom.
+    pub contested: Option<(i64, Arc<Life>)>,
+    /// Whom it reached, and when.
+    pub arrived: Option<(Arc<Life>, i64)>,
 }
 
 impl Clouds {
@@ -104,22 +108,22 @@ impl Clouds {
     }
 
     /// An answer reached whoever asked.
-    pub fn arrived(&mut self, answer: &Answer, life: Arc<Life>) {
+    pub fn arrived(&mut self, answer: &Answer, life: Arc<Life>, now: i64) {
         let Ok(body) = serde_json::from_slice::<Value>(&answer.body) else { return };
         let Some(access) = body["access_token"].as_str() else { return };
         if let Some(pair) = self.accounts.iter_mut().flat_map(|a| &mut a.pairs).find(|pair| pair.access == access) {
-            pair.arrived = Some(life);
+            pair.arrived = Some((life, now));
         }
     }
 
-    pub fn answer(&mut self, now: i64, request: &Request<Vec<u8>>) -> Answer {
+    pub fn answer(&mut self, now: i64, request: &Request<Vec<u8>>, who: &Arc<Life>) -> Answer {
         let path = request.uri().path();
-        let done = if path == "/token" { self.refresh(now, request.body()) } else { self.data(now, request, path) };
+        let done = if path == "/token" { self.refresh(now, request.body(), who) } else { self.data(now, request, path) };
         let (status, body) = done.unwrap_or_else(|status| (status, json!({})));
         Answer { status, headers: vec![("content-type".into(), "application/json".into())], body: body.to_string().into_bytes() }
     }
 
-    fn refresh(&mut self, now: i64, form: &[u8]) -> Result<(u16, Value), u16> {
+    fn refresh(&mut self, now: i64, form: &[u8], who: &Arc<Life>) -> Result<(u16, Value), u16> {
         let given = form_urlencoded::parse(form).find(|(name, _)| name == "refresh_token").ok_or(400u16)?.1.into_owned();
         let index: usize = given.split('.').nth(1).and_then(|text| text.parse().ok()).ok_or(400u16)?;
         let account = self.accounts.get_mut(index).ok_or(400u16)?;
@@ -130,8 +134,10 @@ impl Clouds {
             if rule != Rule::Lasting && pair.stored {
                 self.wrong.push(Wrong::Together("a refresh token was used again although its answer was stored".into()));
             }
-            pair.contested |= !pair.stored;
-            answered = Some((pair.refresh.clone(), pair.of.as_ref().map_or(0, |(_, at)| *at)));
+            if !pair.stored {
+                pair.contested.get_or_insert_with(|| (now, who.clone()));
+            }
+            answered = Some((pair.refresh.clone(), pair.given_at()));
         }
         let refresh = match (rule, answered) {
             (Rule::Lasting, _) => given.clone(),
@@ -176,6 +182,37 @@ impl Clouds {
 }
 
 impl Pair {
+    pub fn given_at(&self) -> i64 {
+        self.of.as_ref().map_or(0, |(_, at)| *at)
+    }
+
+    /// Whether it never came to be stored, or only after its predecessor was used again.
+    pub fn is_lost(&self) -> bool {
+        !self.stored || self.contested.is_some()
+    }
+
+    /// Whether its loss cannot be helped by anybody, of a cloud that takes a refresh token once. What is not one of these is a fault of ours.
+    pub fn is_excused(&self, plan: &Plan) -> bool {
+        // The answer never reached the process that asked: lost on the way, torn, too late, or the process was dead by then.
+        let Some((life, at)) = &self.arrived else { return true };
+        // The process died with the pair in hand, before the store had said that it is stored.
+        let in_hand = IN_HAND + if plan.stalls > 0 { STALL } else { 0 };
+        let died = life.died().filter(|died| died - at < in_hand);
+        if !self.stored {
+            return died.is_some();
+        }
+        // Or it was stored, and too late for somebody else.
+        let Some((when, by)) = &self.contested else { return false };
+        // A process knows of itself that it lives.
+        if Arc::ptr_eq(life, by) {
+            return false;
+        }
+        // Somebody else had to take a process that stood still for one that had died, or stood still itself between looking and asking; or reads
+        // an hour on its clock that has not passed.
+        let still = life.stood_still(at - STALL, *when) || by.stood_still(at - STALL, *when);
+        died.is_some_and(|died| died <= *when) || still || plan.steps
+    }
+
     fn first() -> Self {
         Self {
             access: String::new(),
@@ -184,7 +221,7 @@ impl Pair {
             of: None,
             dead: false,
             stored: false,
-            contested: false,
+            contested: None,
             arrived: None,
         }
     }
@@ -313,13 +350,6 @@ impl Account {
             Kind::Pushed => self.stream(),
         };
         json!({ name: rows }).to_string().into_bytes()
-    }
-
-    /// Whether some pair never came to be stored, or only after it was asked for again.
-    pub fn lost_a_pair(&self) -> bool {
-        let given: BTreeSet<&str> =
-            self.pairs.iter().filter(|pair| pair.stored && !pair.contested).map(|p| p.access.as_str()).collect();
-        self.pairs.iter().any(|pair| !given.contains(pair.access.as_str()))
     }
 }
 

@@ -34,7 +34,7 @@ impl Host {
     }
 
     pub fn running(&self) -> Option<(Arc<Life>, Arc<Ingest>)> {
-        self.running.lock().expect("nothing panics under this lock").clone().filter(|(life, _)| !life.is_dead())
+        self.running.lock().expect("nothing panics under this lock").clone().filter(|(life, _)| life.died().is_none())
     }
 
     /// Lives until it dies, and again.
@@ -110,6 +110,7 @@ async fn work(life: Arc<Life>, ingest: Arc<Ingest>, place: Place) {
         }
         // An offset is committed a while after it was advanced.
         world.pause(0, 250).await;
+        life.lives().await;
         world.log.commit(life.instance, place, epoch, to);
     }
 }

@@ -2,7 +2,7 @@
 //! log, against clouds in the process. Everything that happens follows from one number.
 //!
 //! A run has two halves. In the first, whatever can go wrong does: processes die at any await, appends are refused, torn or not acknowledged,
-//! store and clouds fail before or after they acted, clocks are wrong, leases run out under their holders. Then all is well and time runs on
+//! store and clouds fail before or after they acted, the store is away for a minute, clocks are wrong, leases run out under their holders. Then all is well and time runs on
 //! until nothing is left to do, and [`check`] compares what stands on the log with what the clouds have.
 //!
 //! `HEADWATER_SIM_SEED=n` plays one run again and tells all of it, `HEADWATER_SIM_SEEDS=n` sets how many are played.
@@ -12,6 +12,7 @@ mod check;
 mod cloud;
 mod instance;
 mod log;
+mod outages;
 mod plan;
 mod play;
 mod seams;
@@ -30,7 +31,10 @@ fn whatever_goes_wrong_nothing_is_lost_or_told_wrong() {
         seeds::play((COMMAND, "whatever_goes_wrong_nothing_is_lost_or_told_wrong"), 1000, |seed| play(seed, Plan::drawn(seed)));
     let Some(ran) = ran else { return };
     // A run in which nothing happens proves nothing.
-    assert!(ran.deaths > 0 && ran.answers_lost > 0 && ran.appends_failed > 0 && ran.store_failed > 0, "{ran:?}");
+    assert!(
+        ran.deaths > 0 && ran.answers_lost > 0 && ran.appends_failed > 0 && ran.store_failed > 0 && ran.outages > 0,
+        "{ran:?}"
+    );
     assert!(ran.refreshes > 0 && ran.webhooks > 0 && ran.uploads > 0 && ran.compared > 0 && ran.partitions_moved > 0, "{ran:?}");
 }
 

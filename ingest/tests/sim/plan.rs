@@ -56,6 +56,8 @@ pub struct Plan {
     pub log: u32,
     pub store: u32,
     pub cloud: u32,
+    /// Now and then the store is away for 10 to 60 s.
+    pub outages: bool,
     /// Of ten thousand calls at any seam, so many are a process's last; and so many take longer than a lease.
     pub deaths: u32,
     pub stalls: u32,
@@ -71,11 +73,11 @@ impl Plan {
         let mut rate = |most: u32| if dice.random_bool(0.3) { 0 } else { dice.random_range(1..=most) };
         let (log, store, cloud, deaths) = (rate(120), rate(24), rate(200), rate(12));
         let (stalls, moves) = (if dice.random_bool(0.3) { 15 } else { 0 }, dice.random_bool(0.6));
-        let (steps, only_clocks) = (dice.random_bool(0.4), dice.random_bool(0.5));
+        let (steps, only_clocks, outages) = (dice.random_bool(0.4), dice.random_bool(0.5), dice.random_bool(0.4));
         if steps && only_clocks {
             return Self { cloud, steps, ..Self::quiet(seed) };
         }
-        Self { log, store, cloud, deaths, stalls, steps, moves, ..Self::quiet(seed) }
+        Self { log, store, outages, cloud, deaths, stalls, steps, moves, ..Self::quiet(seed) }
     }
 
     /// Nothing goes wrong.
@@ -99,6 +101,7 @@ impl Plan {
             accounts,
             log: 0,
             store: 0,
+            outages: false,
             cloud: 0,
             deaths: 0,
             stalls: 0,
@@ -109,12 +112,12 @@ impl Plan {
 
     /// Nothing at all goes wrong: what happens twice has no excuse.
     pub fn is_quiet(&self) -> bool {
-        self.log + self.store + self.cloud + self.deaths + self.stalls == 0 && !self.steps && !self.moves
+        self.log + self.store + self.cloud + self.deaths + self.stalls == 0 && !self.outages && !self.steps && !self.moves
     }
 
     /// Clocks are wrong, and what was told by one may not have been noted, or was told by two at a time: then versions may be of the future.
     pub fn versions_lie(&self) -> bool {
-        self.steps && (self.log + self.store + self.deaths + self.stalls > 0 || self.moves)
+        self.steps && (self.log + self.store + self.deaths + self.stalls > 0 || self.outages || self.moves)
     }
 
     /// A lease may run out while its holder works: clocks disagree, or a call takes longer than it.

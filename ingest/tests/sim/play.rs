@@ -10,7 +10,7 @@ use crate::instance::Host;
 use crate::plan::Plan;
 use crate::seeds::{Broken, Counts};
 use crate::world::World;
-use crate::{actors, check};
+use crate::{actors, check, outages};
 
 /// How long things go wrong, and how long it then takes until everything due has been asked again.
 const TROUBLE: Duration = Duration::from_secs(90 * 60);
@@ -28,6 +28,7 @@ pub struct Ran {
     pub partitions_moved: u64,
     pub appends_failed: u64,
     pub store_failed: u64,
+    pub outages: u64,
     pub answers_lost: u64,
     pub webhooks: u64,
     pub uploads: u64,
@@ -47,6 +48,7 @@ impl Counts for Ran {
             (&mut self.partitions_moved, other.partitions_moved),
             (&mut self.appends_failed, other.appends_failed),
             (&mut self.store_failed, other.store_failed),
+            (&mut self.outages, other.outages),
             (&mut self.answers_lost, other.answers_lost),
             (&mut self.webhooks, other.webhooks),
             (&mut self.uploads, other.uploads),
@@ -82,6 +84,9 @@ async fn run(seed: u64, plan: Plan) -> Result<Ran, Broken> {
     tasks.spawn(actors::live(world.clone(), hosts.clone()));
     if world.plan.steps {
         tasks.spawn(actors::step_clocks(world.clone(), hosts.clone()));
+    }
+    if world.plan.outages {
+        tasks.spawn(outages::come_and_go(world.clone()));
     }
     until(&world, TROUBLE).await;
     world.calm.store(true, Ordering::Relaxed);

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::cloud::Clouds;
 use crate::log::Log;
+use crate::outages::Outage;
 use crate::plan::Plan;
 use crate::play::Ran;
 
@@ -27,6 +28,7 @@ pub struct World {
     started: Instant,
     dice: Mutex<StdRng>,
     clouds: Mutex<Clouds>,
+    outage: Mutex<Option<Outage>>,
     told: Mutex<Told>,
 }
 
@@ -48,6 +50,7 @@ impl World {
             started: Instant::now(),
             dice: Mutex::new(StdRng::seed_from_u64(seed)),
             clouds: Mutex::new(clouds),
+            outage: Mutex::default(),
             told: Mutex::default(),
             plan,
         })
@@ -64,6 +67,16 @@ impl World {
 
     pub fn clouds(&self) -> MutexGuard<'_, Clouds> {
         self.clouds.lock().expect("nothing panics under this lock")
+    }
+
+    pub fn begins(&self, outage: Outage) {
+        *self.outage.lock().expect("nothing panics under this lock") = Some(outage);
+    }
+
+    /// The one in which this instance finds the store; none once all is calm.
+    pub fn outage(&self, instance: usize) -> Option<Outage> {
+        let outage = *self.outage.lock().expect("nothing panics under this lock");
+        outage.filter(|outage| !self.is_calm() && outage.meets(instance, self.now()))
     }
 
     pub fn unit(&self) -> f64 {
