@@ -1,17 +1,18 @@
 //! The broker that subjects run on: raw records put there, and what stands there.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientConfig, Message as _};
 
 use crate::payload;
 use crate::process::get;
@@ -82,6 +83,7 @@ impl Broker<'_> {
         }
         Ok(true)
     }
+
     /// The topics whose names begin with this.
     pub fn topics(&self, prefix: &str) -> anyhow::Result<Vec<String>> {
         let consumer: BaseConsumer = self.client().create()?;
@@ -95,23 +97,23 @@ impl Broker<'_> {
     /// Shows everything on a topic from its beginning to its end as it is now.
     pub fn each(&self, topic: &str, mut look: impl FnMut(&BorrowedMessage<'_>)) -> anyhow::Result<()> {
         let group = format!("{topic}.look");
-        let consumer: BaseConsumer = self.client().set("group.id", group).set("enable.auto.commit", "false").create()?;
-        let (mut list, mut ends) = (TopicPartitionList::new(), HashMap::new());
-        for partition in 0..self.partitions {
-            let (low, high) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
-            if high > low {
-                list.add_partition_offset(topic, partition, Offset::Offset(low))?;
-                ends.insert(partition, high);
-            }
-        }
+        let mut config = self.client();
+        config.set("group.id", group).set("enable.auto.commit", "false").set("enable.partition.eof", "true");
+        let consumer: BaseConsumer = config.create()?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(topic, 0, self.partitions - 1);
+        list.set_all_offsets(Offset::Beginning)?;
         consumer.assign(&list)?;
-        while !ends.is_empty() {
-            let message = consumer.poll(TIMEOUT).with_context(|| format!("{topic} has more, and nothing comes"))??;
-            let Some(end) = ends.get(&message.partition()) else { continue };
-            if message.offset() + 1 >= *end {
-                ends.remove(&message.partition());
+        // By its end and not by the last offset, which may be a transaction's marker.
+        let mut open: HashSet<i32> = (0..self.partitions).collect();
+        while !open.is_empty() {
+            match consumer.poll(TIMEOUT).with_context(|| format!("{topic} has more, and nothing comes"))? {
+                Ok(message) => look(&message),
+                Err(KafkaError::PartitionEOF(partition)) => {
+                    open.remove(&partition);
+                }
+                Err(why) => return Err(why.into()),
             }
-            look(&message);
         }
         Ok(())
     }

@@ -48,18 +48,32 @@ impl Subject {
         Ok(line.trim().split(' ').next().unwrap_or_default().parse::<f64>()? / 1024.0)
     }
 
-    /// Polls `done` until it says so, then reads the cost and ends the process.
-    pub fn until(mut self, timeout: Duration, mut done: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<Cost> {
-        while !done()? {
+    /// The cost when `warm` first says so, how far it was by then (asked after it, so that not too much is counted), and the cost when `done` says so.
+    /// Ends the process.
+    pub fn between(
+        mut self,
+        timeout: Duration,
+        warm: impl FnMut() -> anyhow::Result<bool>,
+        far: impl FnOnce() -> anyhow::Result<u64>,
+        done: impl FnMut() -> anyhow::Result<bool>,
+    ) -> anyhow::Result<(Cost, u64, Cost)> {
+        self.wait(timeout, warm)?;
+        let (far, start) = (far()?, self.cost()?);
+        self.wait(timeout, done)?;
+        let end = self.cost()?;
+        self.stop();
+        Ok((start, far, end))
+    }
+
+    fn wait(&mut self, timeout: Duration, mut until: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+        while !until()? {
             if let Some(status) = self.child.try_wait()? {
                 anyhow::bail!("the subject ended too early: {status}");
             }
             anyhow::ensure!(self.started.elapsed() < timeout, "the subject did not finish within {timeout:?}");
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(100));
         }
-        let cost = self.cost()?;
-        self.stop();
-        Ok(cost)
+        Ok(())
     }
 
     /// Waits for its own end, which must be a success, and gives what it has cost.

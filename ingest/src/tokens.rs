@@ -204,6 +204,10 @@ impl Desk {
             return Err(TokenError::Later("refresh_in_flight"));
         }
         store.put_intent(connection, Some(Intent { generation: old.generation, at: now })).await?;
+        if self.shared.clock.now() - now >= micros(LEASE) {
+            // The store hung for so long that the lease may be another's by now, and the token in use there.
+            return Err(TokenError::Later("store_slow"));
+        }
         match exchange(&self.shared, cloud, Ask::Refresh(refresh)).await {
             Ok(given) => {
                 let new = tokens(&given, Some(&old), self.shared.clock.now());
