@@ -2,7 +2,9 @@ package headwater.streams;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
+import com.fasterxml.jackson.core.SerializableString;
 import com.fasterxml.jackson.core.StreamWriteFeature;
+import com.fasterxml.jackson.core.io.SerializedString;
 import headwater.Method;
 import headwater.Observation;
 import headwater.OffsetOrigin;
@@ -12,55 +14,78 @@ import java.io.IOException;
 import java.math.BigDecimal;
 import org.apache.avro.util.Utf8;
 
-/** The FHIR R4 Observation of an observation, as JSON. */
+/** The FHIR R4 Observation of an observation, as JSON. Its fixed words are encoded and escaped once. */
 final class Fhir {
-    private static final String CATEGORIES = "http://terminology.hl7.org/CodeSystem/observation-category";
-    private static final String TAGS = "urn:headwater:codesystem:tag";
-    private static final String UCUM = "http://unitsofmeasure.org";
+    private static final SerializableString RESOURCE_TYPE = word("resourceType");
+    private static final SerializableString OBSERVATION = word("Observation");
+    private static final SerializableString ID = word("id");
+    private static final SerializableString META = word("meta");
+    private static final SerializableString SOURCE = word("source");
+    private static final SerializableString PROFILE = word("profile");
+    private static final SerializableString TAG = word("tag");
+    private static final SerializableString IDENTIFIER = word("identifier");
+    private static final SerializableString STATUS = word("status");
+    private static final SerializableString CATEGORY = word("category");
+    private static final SerializableString CODING = word("coding");
+    private static final SerializableString SYSTEM = word("system");
+    private static final SerializableString CODE = word("code");
+    private static final SerializableString TEXT = word("text");
+    private static final SerializableString SUBJECT = word("subject");
+    private static final SerializableString REFERENCE = word("reference");
+    private static final SerializableString EFFECTIVE = word("effectiveDateTime");
+    private static final SerializableString ISSUED = word("issued");
+    private static final SerializableString QUANTITY = word("valueQuantity");
+    private static final SerializableString VALUE = word("value");
+    private static final SerializableString UNIT = word("unit");
+    private static final SerializableString METHOD = word("method");
+    private static final SerializableString DEVICE = word("device");
+
+    private static final SerializableString BY_HAND = word("entered by hand");
+    private static final SerializableString CATEGORIES = word("http://terminology.hl7.org/CodeSystem/observation-category");
+    private static final SerializableString TAGS = word("urn:headwater:codesystem:tag");
+    private static final SerializableString UCUM = word("http://unitsofmeasure.org");
 
     private final JsonFactory json =
             JsonFactory.builder().enable(StreamWriteFeature.WRITE_BIGDECIMAL_AS_PLAIN).build();
     private final ByteArrayOutputStream out = new ByteArrayOutputStream(2048);
 
     Utf8 render(Observation o, Measure measure, BigDecimal value, String effective) throws IOException {
+        String id = o.getId().toString();
         out.reset();
         try (JsonGenerator j = json.createGenerator(out)) {
             j.writeStartObject();
-            j.writeStringField("resourceType", "Observation");
-            j.writeStringField("id", o.getId().toString());
+            text(j, RESOURCE_TYPE, OBSERVATION);
+            text(j, ID, id);
             meta(j, o, measure);
-            j.writeArrayFieldStart("identifier");
-            j.writeStartObject();
-            j.writeStringField("system", "urn:headwater:record:" + o.getProvider());
-            j.writeStringField("value", o.getId().toString());
-            j.writeEndObject();
-            j.writeEndArray();
-            j.writeStringField("status", status(o.getStatus()));
-            j.writeArrayFieldStart("category");
-            j.writeStartObject();
+            openOnly(j, IDENTIFIER);
+            text(j, SYSTEM, "urn:headwater:record:" + o.getProvider());
+            text(j, VALUE, id);
+            closeOnly(j);
+            text(j, STATUS, status(o.getStatus()));
+            openOnly(j, CATEGORY);
             coding(j, CATEGORIES, Measure.CATEGORY);
-            j.writeEndObject();
-            j.writeEndArray();
-            j.writeObjectFieldStart("code");
+            closeOnly(j);
+            open(j, CODE);
             coding(j, Measure.SYSTEM, measure.code);
-            j.writeStringField("text", measure.text);
+            text(j, TEXT, measure.text);
             j.writeEndObject();
-            reference(j, "subject", "Patient/" + o.getSubjectId());
-            j.writeStringField("effectiveDateTime", effective);
-            j.writeStringField("issued", Stamp.utc(Stamp.ofMicros(o.getVersion())));
-            j.writeObjectFieldStart("valueQuantity");
-            j.writeNumberField("value", value);
-            j.writeStringField("unit", measure.unit);
-            j.writeStringField("system", UCUM);
-            j.writeStringField("code", measure.unit);
+            reference(j, SUBJECT, "Patient/" + o.getSubjectId());
+            text(j, EFFECTIVE, effective);
+            text(j, ISSUED, Stamp.utc(Stamp.ofMicros(o.getVersion())));
+            open(j, QUANTITY);
+            j.writeFieldName(VALUE);
+            j.writeNumber(value);
+            text(j, UNIT, measure.unit);
+            text(j, SYSTEM, UCUM);
+            text(j, CODE, measure.unit);
             j.writeEndObject();
             if (o.getMethod() == Method.manual) {
-                j.writeObjectFieldStart("method");
-                j.writeStringField("text", "entered by hand");
+                open(j, METHOD);
+                text(j, TEXT, BY_HAND);
                 j.writeEndObject();
             }
             if (o.getDeviceId() != null) {
-                reference(j, "device", "Device/" + o.getDeviceId());
+                reference(j, DEVICE, "Device/" + o.getDeviceId());
             }
             j.writeEndObject();
         }
@@ -68,14 +93,16 @@ final class Fhir {
     }
 
     private static void meta(JsonGenerator j, Observation o, Measure measure) throws IOException {
-        j.writeObjectFieldStart("meta");
-        j.writeStringField("source", "urn:headwater:" + o.getRawTopic() + ":" + o.getRawPartition() + ":" + o.getRawOffset());
+        open(j, META);
+        text(j, SOURCE, "urn:headwater:" + o.getRawTopic() + ":" + o.getRawPartition() + ":" + o.getRawOffset());
         if (measure.profile != null) {
-            j.writeArrayFieldStart("profile");
+            j.writeFieldName(PROFILE);
+            j.writeStartArray();
             j.writeString(measure.profile);
             j.writeEndArray();
         }
-        j.writeArrayFieldStart("tag");
+        j.writeFieldName(TAG);
+        j.writeStartArray();
         tag(j, o.getProvider().toString());
         // An offset that is missing or only inferred is not to be taken for a fact.
         if (o.getOffsetOrigin() == OffsetOrigin.none) {
@@ -89,24 +116,49 @@ final class Fhir {
 
     private static void tag(JsonGenerator j, String code) throws IOException {
         j.writeStartObject();
-        j.writeStringField("system", TAGS);
-        j.writeStringField("code", code);
+        text(j, SYSTEM, TAGS);
+        text(j, CODE, code);
         j.writeEndObject();
     }
 
-    private static void coding(JsonGenerator j, String system, String code) throws IOException {
-        j.writeArrayFieldStart("coding");
+    private static void coding(JsonGenerator j, SerializableString system, SerializableString code) throws IOException {
+        openOnly(j, CODING);
+        text(j, SYSTEM, system);
+        text(j, CODE, code);
+        closeOnly(j);
+    }
+
+    private static void reference(JsonGenerator j, SerializableString name, String to) throws IOException {
+        open(j, name);
+        text(j, REFERENCE, to);
+        j.writeEndObject();
+    }
+
+    private static void open(JsonGenerator j, SerializableString name) throws IOException {
+        j.writeFieldName(name);
         j.writeStartObject();
-        j.writeStringField("system", system);
-        j.writeStringField("code", code);
+    }
+
+    /** An array of one object, as FHIR has so many. */
+    private static void openOnly(JsonGenerator j, SerializableString name) throws IOException {
+        j.writeFieldName(name);
+        j.writeStartArray();
+        j.writeStartObject();
+    }
+
+    private static void closeOnly(JsonGenerator j) throws IOException {
         j.writeEndObject();
         j.writeEndArray();
     }
 
-    private static void reference(JsonGenerator j, String name, String to) throws IOException {
-        j.writeObjectFieldStart(name);
-        j.writeStringField("reference", to);
-        j.writeEndObject();
+    private static void text(JsonGenerator j, SerializableString name, String value) throws IOException {
+        j.writeFieldName(name);
+        j.writeString(value);
+    }
+
+    private static void text(JsonGenerator j, SerializableString name, SerializableString value) throws IOException {
+        j.writeFieldName(name);
+        j.writeString(value);
     }
 
     private static String status(Status status) {
@@ -117,5 +169,9 @@ final class Fhir {
             case entered_in_error -> "entered-in-error";
             case unknown -> "unknown";
         };
+    }
+
+    private static SerializableString word(String text) {
+        return new SerializedString(text);
     }
 }

@@ -1,5 +1,6 @@
 package headwater.streams;
 
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectReader;
@@ -9,18 +10,22 @@ import java.math.BigDecimal;
 import java.nio.ByteBuffer;
 import java.util.List;
 
-/** The answer of {@code getmeas}, as far as it is mapped. */
+/**
+ * The answer of {@code getmeas}, as far as it is mapped. What is not is ignored by annotation: ignored by configuration, Jackson would keep it until it has
+ * all that a record is made of.
+ */
+@JsonIgnoreProperties(ignoreUnknown = true)
 record Getmeas(@JsonProperty(required = true) int status, Body body) {
     private static final ObjectReader READER = JsonMapper.builder()
-            .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
-            .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
             .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
             .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
             .build()
             .readerFor(Getmeas.class);
 
+    @JsonIgnoreProperties(ignoreUnknown = true)
     record Body(@JsonProperty(required = true) List<Group> measuregrps, String timezone) {}
 
+    @JsonIgnoreProperties(ignoreUnknown = true)
     record Group(
             @JsonProperty(required = true) long grpid,
             @JsonProperty(required = true) int attrib,
@@ -42,6 +47,7 @@ record Getmeas(@JsonProperty(required = true) int status, Body body) {
         }
     }
 
+    @JsonIgnoreProperties(ignoreUnknown = true)
     record Entry(
             @JsonProperty(required = true) long value,
             @JsonProperty(value = "type", required = true) int kind,
