@@ -131,18 +131,21 @@ def sender(arguments: Namespace, producer: Producer) -> Callable[[Message, Deliv
     target = arguments.target
 
     def send(message: Message, delivered: Delivered | None) -> int:
-        raw = decode(message.value())
-        count = 0
-        for record in observations(raw, message.topic(), message.partition(), message.offset()):
-            value = encode(record)
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        try:
+            raw = decode(message.value())
+            values = [encode(record) for record in observations(raw, topic, partition, offset)]
+        except Exception as why:
+            why.add_note(f"{topic} partition {partition} offset {offset}")
+            raise
+        for value in values:
             while True:
                 try:
                     producer.produce(target, value, raw["subject_id"], on_delivery=delivered)
                     break
                 except BufferError:
                     producer.poll(0.05)
-            count += 1
-        return count
+        return len(values)
 
     return send
 
