@@ -106,7 +106,7 @@ impl World {
             &cloud,
             store.clone(),
             log.clone(),
-            IngestSettings { request_timeout_ms: 2_000, tries: 2, ..IngestSettings::default() },
+            IngestSettings { request_timeout_ms: 6_000, tries: 2, ..IngestSettings::default() },
         );
         Self { simulator, store, log, ingest, person, connection }
     }

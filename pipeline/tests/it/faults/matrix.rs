@@ -54,6 +54,8 @@ pub enum Moment {
     Revoke,
     /// While a token is being refreshed.
     Refresh,
+    /// With records in hand that its store does not take, for longer than a client that commits by itself waits.
+    StoreAway,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +87,7 @@ const fn row(name: &'static str, fault: Fault, short: bool) -> Cell {
 }
 
 use Break::{Answers500, Corrupt, Cut, HalfOpen, Late};
-use Moment::{Busy, Idle, Produced, Refresh, Revoke};
+use Moment::{Busy, Idle, Produced, Refresh, Revoke, StoreAway};
 
 pub const CELLS: &[Cell] = &[
     row("nothing", Fault::None, true),
@@ -105,6 +107,7 @@ pub const CELLS: &[Cell] = &[
     row("kill scylla sink, busy", Fault::Kill("sink scylla", Busy), false),
     row("kill scylla sink, just written", Fault::Kill("sink scylla", Produced), true),
     row("kill scylla sink, during a revoke", Fault::Kill("sink scylla", Revoke), false),
+    row("kill scylla sink, its store away", Fault::Kill("sink scylla", StoreAway), true),
     row("kill eventhubs sink, idle", Fault::Kill("sink eventhubs", Idle), false),
     row("kill eventhubs sink, busy", Fault::Kill("sink eventhubs", Busy), false),
     row("kill eventhubs sink, just produced", Fault::Kill("sink eventhubs", Produced), false),
@@ -135,6 +138,9 @@ pub const CELLS: &[Cell] = &[
     row("rolling restart", Fault::Rolling, false),
     row("clocks an hour ahead, then back", Fault::Clock, false),
 ];
+
+/// librdkafka's `auto.commit.interval.ms` is 5 s.
+const COMMITS_ITSELF: Duration = Duration::from_secs(7);
 
 /// How long what is broken stays broken.
 fn outage(dice: &mut StdRng) -> Duration {
@@ -197,8 +203,19 @@ impl Field {
                 until("a refresh", async || (asked() > before).then_some(())).await;
                 pause(dice, 1_700).await;
             }
+            StoreAway => {
+                self.process("one", role).pause();
+                self.produced(role).await;
+                pause(dice, 800).await;
+                self.to_cassandra.set(Way::Cut);
+                self.process("one", role).resume();
+                tokio::time::sleep(COMMITS_ITSELF).await;
+            }
         }
         self.kill("one", role);
+        if moment == StoreAway {
+            self.to_cassandra.set(Way::Open);
+        }
         pause(dice, 300).await;
         self.launch("one", role);
         if moment == Revoke {
