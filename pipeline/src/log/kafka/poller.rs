@@ -1,4 +1,4 @@
-//! The poll thread: the only one that touches the consumer. It polls, always; fills batches; hands them out; commits what was advanced.
+//! The poll thread: it polls, always; fills batches; hands them out; has committed what was advanced.
 //!
 //! Partition queues are never split off (a dropped queue takes its successor's wake-up with it), and nothing here waits for a worker except a
 //! revoke, for a bounded time.
@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientContext, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::commits::Committer;
 use super::gate::Gate;
 use super::lease::{Advance, KafkaLease, Place};
 use super::stall::{self, Suspects};
@@ -25,7 +26,7 @@ use crate::log::Batch;
 use crate::telemetry;
 
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
-/// A commit is waited for at most this long before the next one is sent.
+/// A commit on its way is waited for at most this long at the end.
 const ANSWER: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 /// While a partition waits for room the thread looks at it this often.
@@ -53,8 +54,6 @@ struct Shared {
     settings: Arc<ConsumerSettings>,
     held: Mutex<HashMap<Place, Held>>,
     epochs: Mutex<u64>,
-    /// Since when a commit is on its way. One at a time: while the group is on the move the client keeps them all back, to have them refused.
-    committing: Mutex<Option<Instant>>,
     leases: mpsc::Sender<KafkaLease>,
     tell: Sender<Advance>,
     advances: Receiver<Advance>,
@@ -95,29 +94,11 @@ impl ConsumerContext for Context {
         // Where one word waits already, it stands for this one as well.
         let _ = self.0.moved.try_send(());
     }
-
-    /// A commit that was refused, mostly because the group was on the move, is sent again.
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        *self.0.committing() = None;
-        if result.is_ok() {
-            return;
-        }
-        let mut held = self.0.held();
-        for element in offsets.elements() {
-            if let Some(held) = held.get_mut(&(Arc::from(element.topic()), element.partition())) {
-                held.committed = None;
-            }
-        }
-    }
 }
 
 impl Shared {
     fn held(&self) -> MutexGuard<'_, HashMap<Place, Held>> {
         self.held.lock().expect("nothing panics under this lock")
-    }
-
-    fn committing(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.committing.lock().expect("nothing panics under this lock")
     }
 
     fn take(&self, place: Place) {
@@ -171,8 +152,12 @@ impl Shared {
         while let Ok(advance) = self.advances.try_recv() {
             self.note(advance);
         }
-        if !lost {
-            self.commit(consumer, CommitMode::Sync, |place| places.contains(place));
+        if !lost
+            && let Some(list) = self.advanced(true, |place| places.contains(place))
+            && let Err(e) = consumer.commit(&list, CommitMode::Sync)
+        {
+            // Offsets are only late by this: the next holder does the batch again.
+            tracing::warn!(group = self.settings.group, "commit failed: {e}");
         }
         let mut resume = TopicPartitionList::new();
         {
@@ -214,34 +199,33 @@ impl Shared {
         }
     }
 
-    fn commit<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>, mode: CommitMode, of: impl Fn(&Place) -> bool) {
-        let last = matches!(mode, CommitMode::Sync);
-        if !last && self.committing().is_some_and(|since| since.elapsed() < ANSWER) {
-            return;
-        }
+    /// How far these partitions were advanced and not yet committed. What is on its way may still be refused: the last word before a partition goes
+    /// is said again.
+    fn advanced(&self, last: bool, of: impl Fn(&Place) -> bool) -> Option<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
         for (place, held) in self.held().iter_mut().filter(|(place, _)| of(place)) {
-            // What is on its way may still be refused: the last word before a partition goes is said again.
             if let Some(next) = held.next.filter(|_| last || held.next != held.committed) {
                 held.committed = Some(next);
                 list.add_partition_offset(&place.0, place.1, Offset::Offset(next)).expect("an offset of a record is valid");
             }
         }
-        if list.count() == 0 {
-            return;
-        }
-        if !last {
-            *self.committing() = Some(Instant::now());
-        }
-        if let Err(e) = consumer.commit(&list, mode) {
-            // Offsets are only late by this; the next commit of the partition carries them, or its next holder does the batch again.
-            tracing::warn!(group = self.settings.group, "commit failed: {e}");
+        (list.count() > 0).then_some(list)
+    }
+
+    /// A commit that was refused, mostly because the group was on the move, is sent again.
+    fn refused(&self, offsets: &TopicPartitionList) {
+        let mut held = self.held();
+        for element in offsets.elements() {
+            if let Some(held) = held.get_mut(&(Arc::from(element.topic()), element.partition())) {
+                held.committed = None;
+            }
         }
     }
 }
 
 pub(super) struct Poller {
     consumer: Arc<Reader>,
+    committer: Committer,
     shared: Arc<Shared>,
     last_record: Instant,
     kafka: Settings,
@@ -256,12 +240,13 @@ impl Poller {
     ) -> Result<Self, KafkaError> {
         let (tell, advances) = crossbeam_channel::bounded(4096);
         let (moved, moves) = crossbeam_channel::bounded(1);
-        orphans::watch(kafka, &settings, moves).map_err(|e| KafkaError::ClientCreation(e.to_string()))?;
+        let thread = |e: std::io::Error| KafkaError::ClientCreation(e.to_string());
+        orphans::watch(kafka, &settings, moves).map_err(thread)?;
+        let committer = Committer::start(&settings.group).map_err(thread)?;
         let shared = Arc::new(Shared {
             settings,
             held: Mutex::default(),
             epochs: Mutex::default(),
-            committing: Mutex::default(),
             leases,
             tell,
             advances,
@@ -272,6 +257,7 @@ impl Poller {
         consumer.subscribe(&shared.settings.topics.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ok(Self {
             consumer: Arc::new(consumer),
+            committer,
             shared,
             last_record: Instant::now(),
             kafka: kafka.clone(),
@@ -298,8 +284,10 @@ impl Poller {
                 self.shared.note(advance);
             }
             self.hand_out();
-            if committed.elapsed() >= COMMIT_EVERY {
-                self.shared.commit(&self.consumer, CommitMode::Async, |_| true);
+            if committed.elapsed() >= COMMIT_EVERY && self.committer.free(|list| self.shared.refused(list)) {
+                if let Some(list) = self.shared.advanced(false, |_| true) {
+                    self.committer.commit(&self.consumer, list);
+                }
                 committed = Instant::now();
             }
             if checked.elapsed() >= self.shared.settings.stall / 4 {
@@ -309,6 +297,7 @@ impl Poller {
                 }
             }
         };
+        self.committer.settle(ANSWER);
         let places: Vec<Place> = self.shared.held().keys().cloned().collect();
         self.shared.let_go(&self.consumer, &places, false);
         ended
