@@ -107,7 +107,7 @@ impl App {
         // A partition has one batch in a transaction, and its next one waits for the commit: larger ones share its cost.
         let (transactional, larger) = match guarantee {
             Guarantee::AtLeastOnce => (false, 1),
-            Guarantee::ExactlyOnce => (true, 4),
+            Guarantee::ExactlyOnce => (true, 2),
         };
         ConsumerSettings {
             transactional,

@@ -44,8 +44,8 @@ impl ConsumerSettings {
             session_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
             stall: Duration::from_secs(120),
-            batch_records: 100,
-            batch_bytes: 128 * 1024,
+            batch_records: 200,
+            batch_bytes: 192 * 1024,
             transactional: false,
             fetch_wait: Duration::from_millis(100),
         }
@@ -63,7 +63,7 @@ impl ConsumerSettings {
             .set("max.poll.interval.ms", (self.session_timeout + self.drain + Duration::from_secs(60)).as_millis().to_string())
             .set("fetch.wait.max.ms", self.fetch_wait.as_millis().to_string())
             .set("fetch.queue.backoff.ms", "20")
-            .set("fetch.message.max.bytes", "1048576")
+            .set("fetch.message.max.bytes", "262144")
             .set("fetch.max.bytes", "4194304")
             .set("queued.max.messages.kbytes", "4096")
             .set("enable.partition.eof", "false");

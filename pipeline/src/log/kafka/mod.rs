@@ -7,6 +7,7 @@ mod gate;
 mod lease;
 mod orphans;
 pub mod partition;
+mod pending;
 mod poller;
 mod producer;
 mod span;

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::commits::Committer;
 use super::gate::Gate;
 use super::lease::{Advance, KafkaLease, Place};
+use super::pending::Pending;
 use super::stall::{self, Suspects};
 use super::{ConsumerSettings, Settings, orphans};
 use crate::log::Batch;
@@ -39,7 +40,7 @@ struct Held {
     stop: CancellationToken,
     waits: Arc<AtomicBool>,
     /// Polled and not yet handed out.
-    pending: Batch,
+    pending: Pending,
     /// Handed out and not yet advanced.
     busy: usize,
     paused: bool,
@@ -119,13 +120,12 @@ impl Shared {
         };
         // The supervisor takes leases at once; a full channel means it is gone, and then so are we.
         if self.leases.blocking_send(lease).is_ok() {
-            let pending = Batch::new(place.0.clone(), place.1);
             let held = Held {
                 epoch,
                 batches,
                 stop,
                 waits,
-                pending,
+                pending: Pending::default(),
                 busy: 0,
                 paused: false,
                 next: None,
@@ -321,11 +321,12 @@ impl Poller {
                     }
                     let mut held = self.shared.held();
                     // A record of a partition just let go comes again to its next holder.
-                    if let Some(held) = last.as_ref().and_then(|place| held.get_mut(place)) {
+                    if let Some((place, held)) = last.as_ref().and_then(|place| Some((place, held.get_mut(place)?))) {
                         if held.pending.is_empty() && held.busy == 0 {
                             held.progress = Instant::now();
                         }
-                        held.pending.push(message.offset(), message.key().unwrap_or_default(), message.payload());
+                        let key = message.key().unwrap_or_default();
+                        held.pending.push(place, &self.shared.settings, message.offset(), key, message.payload());
                         if let Timestamp::CreateTime(at) = message.timestamp() {
                             newest = newest.max(at);
                         }
@@ -348,7 +349,7 @@ impl Poller {
         Ok(())
     }
 
-    /// Gives each idle worker what is pending; pauses partitions that have more than a batch waiting, and resumes them when it is gone.
+    /// Gives each idle worker what is pending; pauses partitions that have too much waiting, and resumes them when it is nearly gone.
     fn hand_out(&self) {
         let settings = &self.shared.settings;
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
@@ -356,15 +357,15 @@ impl Poller {
         for (place, held) in self.shared.held().iter_mut() {
             if !held.pending.is_empty()
                 && let Ok(room) = held.batches.try_reserve()
+                && let Some(batch) = held.pending.pop()
             {
-                room.send(std::mem::replace(&mut held.pending, Batch::new(place.0.clone(), place.1)));
+                room.send(batch);
                 held.busy += 1;
             }
-            let full = held.pending.len() >= settings.batch_records || held.pending.size() >= settings.batch_bytes;
-            if full && !held.paused {
+            if held.pending.is_full() && !held.paused {
                 held.paused = true;
                 pause.add_partition(&place.0, place.1);
-            } else if held.paused && held.pending.is_empty() {
+            } else if held.paused && held.pending.is_low() {
                 held.paused = false;
                 resume.add_partition(&place.0, place.1);
             }
