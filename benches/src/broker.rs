@@ -75,7 +75,14 @@ impl Broker<'_> {
         let consumer: BaseConsumer = self.client().set("group.id", group).create()?;
         let mut list = TopicPartitionList::new();
         list.add_partition_range(topic, 0, self.partitions - 1);
-        for place in consumer.committed_offsets(list, TIMEOUT)?.elements() {
+        let committed = match consumer.committed_offsets(list, TIMEOUT) {
+            // The first group of a new broker: it is about to take its place.
+            Err(KafkaError::MetadataFetch(RDKafkaErrorCode::NotCoordinator | RDKafkaErrorCode::CoordinatorLoadInProgress)) => {
+                return Ok(false);
+            }
+            committed => committed?,
+        };
+        for place in committed.elements() {
             let (_, high) = consumer.fetch_watermarks(topic, place.partition(), TIMEOUT)?;
             if high > 0 && place.offset() != Offset::Offset(high) {
                 return Ok(false);

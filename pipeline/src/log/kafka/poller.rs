@@ -370,7 +370,7 @@ impl Poller {
                 resume.add_partition(&place.0, place.1);
             }
             in_hand += usize::from(held.busy > 0 && !held.waits.load(Ordering::Relaxed));
-            pressed |= held.paused;
+            pressed |= !held.pending.is_low();
         }
         self.shared.gate.look(in_hand, pressed);
         let paused = if pause.count() > 0 { self.consumer.pause(&pause) } else { Ok(()) };
