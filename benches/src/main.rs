@@ -6,6 +6,7 @@
 mod broker;
 mod connections;
 mod copy;
+mod digest;
 mod import;
 mod normalize;
 mod overload;

@@ -8,7 +8,7 @@ use headwater_schemas::topics;
 use crate::payload;
 use crate::process::Cost;
 use crate::rig::{Parts, Rig};
-use crate::rows::Digest;
+use crate::rows;
 
 const PARTITIONS: i32 = 12;
 
@@ -37,20 +37,20 @@ impl Replay {
         let started = Instant::now();
         self.stored(rig)?;
         println!("normalized and stored in {:.1} s", started.elapsed().as_secs_f64());
-        let before = Digest::of(&rig.session, &rig.namespace).await?;
+        let before = rows::digest(&rig.session, &rig.namespace).await?;
         anyhow::ensure!(
-            before.rows >= records * payload::EACH,
+            before.count >= records * payload::EACH,
             "{} rows are stored, expected {}",
-            before.rows,
+            before.count,
             records * payload::EACH
         );
-        println!("before:   {before}");
+        println!("before:   {before} rows");
         for round in 1..=2 {
             let cost = self.replay(rig)?;
             let waited = Instant::now();
             self.stored(rig)?;
-            let after = Digest::of(&rig.session, &rig.namespace).await?;
-            println!("replay {round}: {after}");
+            let after = rows::digest(&rig.session, &rig.namespace).await?;
+            println!("replay {round}: {after} rows");
             println!(
                 "          {:.1} s, {:.1} CPU s per million, {:.0} raw records/s, peak {:.0} MiB; the sink was through {:.1} s later",
                 cost.wall_seconds,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::outcome::Outcome;
+use crate::digest::Digest;
 use crate::process::Cost;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Entrant {
     /// Per million records, one of each round.
     pub costs: Vec<Cost>,
     /// What it made in the first round.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<Digest>,
 }
 
 impl Entrant {

@@ -17,8 +17,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use self::entrant::{Entrant, Kind};
-use self::outcome::Outcome;
 use crate::broker::{Broker, TIMEOUT};
+use crate::digest::Digest;
 use crate::payload;
 use crate::process::{Cost, Subject};
 use crate::rig::namespace;
@@ -118,7 +118,7 @@ impl Normalize {
                 self.enter(at, round, entrant).await.with_context(|| format!("{} in round {round}", entrant.name))?;
             }
         }
-        println!("one record in is three observations out, and all made the same: {}", self.same(&entrants)?);
+        println!("one record in is three observations out, and all made the same: {} records", self.same(&entrants)?);
         let ours = &entrants[1];
         for other in entrants.iter().filter(|other| other.name != ours.name) {
             ratios(&format!("{}/{}", other.name, ours.name), &other.costs, &ours.costs);
@@ -141,7 +141,7 @@ impl Normalize {
         };
         // Of copies there is nothing to compare, and once is enough.
         let compared = round == 1 && entrant.kind != Kind::Copy;
-        let before = if compared && ours { Outcome::of(&broker, &to)? } else { Outcome::default() };
+        let before = if compared && ours { outcome::of(&broker, &to)? } else { Digest::default() };
         let (began, each) = (broker.total(&to)?, if entrant.kind == Kind::Copy { 1 } else { payload::EACH });
         let subject = Subject::start(&mut self.pinned(self.command(at, entrant, &to, &group)?))?;
         // Committed offsets say when all is done, for all in the same way: transactions leave markers among the output.
@@ -149,7 +149,7 @@ impl Normalize {
         let warm = || Ok(broker.total(&to)? - began >= self.records * each / WARM);
         let (start, seen, end) = subject.between(PATIENCE, warm, || Ok((broker.total(&to)? - began) / each), done)?;
         if compared {
-            entrant.outcome = Some(Outcome::of(&broker, &to)?.without(before));
+            entrant.outcome = Some(outcome::of(&broker, &to)?.without(before));
         }
         let counted = self.records.saturating_sub(seen);
         anyhow::ensure!(counted > 0, "through before it could be looked at, expected more --records");
@@ -172,13 +172,13 @@ impl Normalize {
     }
 
     /// The outcome of all of them, if there is one.
-    fn same(&self, entrants: &[Entrant]) -> anyhow::Result<Outcome> {
+    fn same(&self, entrants: &[Entrant]) -> anyhow::Result<Digest> {
         let ours = entrants[1].outcome.context("ours made nothing")?;
         let expected = self.records * payload::EACH;
-        anyhow::ensure!(ours.records == expected, "normalize made {ours}, expected {expected} records");
+        anyhow::ensure!(ours.count == expected, "normalize made {ours} records, expected {expected}");
         for other in entrants {
             if let Some(theirs) = other.outcome.filter(|theirs| *theirs != ours) {
-                anyhow::bail!("void: {} made {theirs}, normalize {ours}", other.name);
+                anyhow::bail!("void: {} made {theirs} records, normalize {ours}", other.name);
             }
         }
         Ok(ours)

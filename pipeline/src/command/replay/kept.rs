@@ -207,13 +207,13 @@ mod tests {
     use super::*;
 
     fn begun() -> Begun {
-        Begun::of(&Ask { stream: Some("weight".into()), ..Ask::of(&["withings", "oura"], Mode::Shadow) })
+        Begun::of(&Ask { stream: Some("weight".into()), ..Ask::of(&["two", "one"], Mode::Shadow) })
     }
 
     fn kept(parts: &[(i32, i64)]) -> Kept {
         let note = Note { from: 3, until: 900, begun: begun() };
-        let parts = parts.iter().map(|(partition, next)| (("raw.oura".to_owned(), *partition), (*next, Some(note.clone()))));
-        let places = ["raw.oura", "raw.withings"].into_iter().flat_map(|topic| [(topic.to_owned(), 0), (topic.to_owned(), 1)]);
+        let parts = parts.iter().map(|(partition, next)| (("raw.one".to_owned(), *partition), (*next, Some(note.clone()))));
+        let places = ["raw.one", "raw.two"].into_iter().flat_map(|topic| [(topic.to_owned(), 0), (topic.to_owned(), 1)]);
         Kept { name: "n".into(), parts: parts.collect(), places: places.collect() }
     }
 
@@ -225,7 +225,7 @@ mod tests {
     fn a_note_is_read_as_it_is_written_and_begins_the_same_again() {
         let note = Note { from: 3, until: 900, begun: begun() };
         assert_eq!(serde_json::from_str::<Note>(&note.text()).expect("a note"), note);
-        assert_eq!(begun().to_string(), "--provider oura --provider withings --stream weight --from earliest --until now --diff");
+        assert_eq!(begun().to_string(), "--provider one --provider two --stream weight --from earliest --until now --diff");
     }
 
     #[test]
@@ -233,7 +233,7 @@ mod tests {
         let kept = kept(&[(0, 5)]);
         kept.fits(&begun()).expect("the same");
         for (asked, differs) in [
-            (Begun { providers: vec!["dexcom".into()], ..begun() }, "providers: oura, withings, now dexcom"),
+            (Begun { providers: vec!["three".into()], ..begun() }, "providers: one, two, now three"),
             (Begun { stream: None, ..begun() }, "stream: weight, now of any name"),
             (Begun { from: "offset:5".into(), ..begun() }, "from: earliest, now offset:5"),
             (Begun { until: "offset:9".into(), ..begun() }, "until: now, now offset:9"),
@@ -243,7 +243,7 @@ mod tests {
             let refused = kept.fits(&asked).expect_err("another").to_string();
             assert!(refused.contains(differs) && refused.contains("replay discard n"), "{refused}");
         }
-        let other = Kept { parts: [(("raw.oura".to_owned(), 0), (5, None))].into(), ..kept };
+        let other = Kept { parts: [(("raw.one".to_owned(), 0), (5, None))].into(), ..kept };
         assert!(other.fits(&begun()).is_err(), "a note of another build");
     }
 
@@ -251,13 +251,13 @@ mod tests {
     fn only_a_comparison_whose_every_partition_is_at_its_end_is_whole() {
         let mut of = kept(&[(0, 900), (1, 899)]);
         let refused = of.whole(raw).expect_err("two providers").to_string();
-        for part in ["raw.oura partition 1 at 899 of 3 to 900", "raw.withings partition 0 not begun", "--diff --name n"] {
+        for part in ["raw.one partition 1 at 899 of 3 to 900", "raw.two partition 0 not begun", "--diff --name n"] {
             assert!(refused.contains(part), "{refused}");
         }
-        assert!(!refused.contains("raw.oura partition 0"), "{refused}");
-        of.places.retain(|(topic, _)| topic == "raw.oura");
+        assert!(!refused.contains("raw.one partition 0"), "{refused}");
+        of.places.retain(|(topic, _)| topic == "raw.one");
         assert!(of.whole(raw).is_err());
-        of.parts.get_mut(&("raw.oura".to_owned(), 1)).expect("it is there").0 = 900;
+        of.parts.get_mut(&("raw.one".to_owned(), 1)).expect("it is there").0 = 900;
         of.whole(raw).expect("whole");
         of.clear();
         assert!(of.whole(raw).expect_err("nothing").to_string().contains("nothing is known"));

@@ -2,8 +2,8 @@
 //!
 //! A cooperative group moves a partition in two steps: its holder lets go, then joins again so that it can be given away. A static member that is
 //! restarted between the two is handed what it had, from the coordinator's memory and without a rebalance, and the second step never comes: the
-//! partition waits until the group moves for another reason. So after each rebalance one member looks at the whole group until it is seen whole,
-//! and where it stays incomplete, makes it move: a member without a name joins, and leaves before it is given anything.
+//! partition waits until the group moves for another reason. So after each rebalance the members look at the whole group until it is seen whole,
+//! and where it stays incomplete one of them makes it move: a member without a name joins, and leaves before it is given anything.
 
 use std::collections::HashSet;
 use std::sync::Arc;
