@@ -7,6 +7,7 @@ mod broker;
 mod connections;
 mod copy;
 mod digest;
+mod entrant;
 mod import;
 mod normalize;
 mod overload;

@@ -1,7 +1,6 @@
 //! CPU-seconds per million raw records: `headwater process normalize`, the bare copy, what exactly once costs, and peers that do the same job with the
-//! best tools of other ecosystems; interleaved on the same broker. Entrants are in `entrant.rs`, whether they made the same in `outcome.rs`.
+//! best tools of other ecosystems; interleaved on the same broker. Entrants are in `../entrant.rs`, whether they made the same in `outcome.rs`.
 
-mod entrant;
 mod outcome;
 
 use std::path::{Path, PathBuf};
@@ -16,9 +15,9 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use self::entrant::{Entrant, Kind};
 use crate::broker::{Broker, TIMEOUT};
 use crate::digest::Digest;
+use crate::entrant::{Contest, Kind, ratios, same};
 use crate::payload;
 use crate::process::{Cost, Subject};
 use crate::rig::namespace;
@@ -40,21 +39,14 @@ pub struct Normalize {
     headwater: PathBuf,
     #[arg(long, default_value_t = 300_000)]
     records: u64,
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
+    #[command(flatten)]
+    contest: Contest,
     /// Also with `processing.guarantee = "exactly_once"`, at a commit interval of 100 ms and of 1 s
     #[arg(long)]
     exactly_once: bool,
-    /// Also these peers, each a folder such as benches/peers/python; built first
-    #[arg(long = "peer", value_name = "FOLDER")]
-    peers: Vec<PathBuf>,
-    /// Also the same binary once more: how much two runs of one thing differ
-    #[arg(long)]
-    control: bool,
-    /// The one CPU that each subject runs on, by taskset; the broker belongs on another
-    #[arg(long)]
-    cpu: Option<usize>,
 }
+
+type Entrant = crate::entrant::Entrant<Digest>;
 
 /// Where a run's subjects read and write.
 struct Place<'a> {
@@ -77,22 +69,11 @@ impl Normalize {
         measured.and(self.broker().clear(&namespace).await)
     }
 
-    /// Ours is the second: the others are told beside it.
     fn entrants(&self) -> anyhow::Result<Vec<Entrant>> {
-        let mut entrants = vec![Entrant::new("copy", Kind::Copy), Entrant::new("normalize", Kind::Ours(None))];
-        if self.control {
-            entrants.push(Entrant::new("normalize again", Kind::Ours(None)));
-        }
-        for folder in &self.peers {
-            let folder = folder.canonicalize().with_context(|| format!("no peer at {}", folder.display()))?;
-            let name = folder.file_name().context("a folder with a name")?.to_string_lossy().into_owned();
-            let built = Command::new(folder.join("build")).status()?;
-            anyhow::ensure!(built.success(), "{}/build: {built}", folder.display());
-            entrants.push(Entrant::new(&name, Kind::Peer(folder)));
-        }
+        let mut entrants = self.contest.entrants("copy", "normalize")?;
         if self.exactly_once {
-            entrants.push(Entrant::new("eo 100ms", Kind::Ours(Some(100))));
-            entrants.push(Entrant::new("eo 1s", Kind::Ours(Some(1000))));
+            entrants.push(Entrant::new("eo 100ms", Kind::ExactlyOnce(100)));
+            entrants.push(Entrant::new("eo 1s", Kind::ExactlyOnce(1000)));
         }
         Ok(entrants)
     }
@@ -107,29 +88,28 @@ impl Normalize {
             "{} raw records of {} bytes on average, {PARTITIONS} partitions, {} rounds, a {WARM}th of each run to warm up",
             self.records,
             bytes / self.records,
-            self.rounds
+            self.contest.rounds
         );
         println!(
             "{:>5} {:>16} {:>14} {:>8} {:>12} {:>10}",
             "round", "subject", "cpu s/million", "wall s", "records/s", "peak MiB"
         );
-        for round in 1..=self.rounds {
+        for round in 1..=self.contest.rounds {
             for entrant in &mut entrants {
                 self.enter(at, round, entrant).await.with_context(|| format!("{} in round {round}", entrant.name))?;
             }
         }
-        println!("one record in is three observations out, and all made the same: {} records", self.same(&entrants)?);
-        let ours = &entrants[1];
-        for other in entrants.iter().filter(|other| other.name != ours.name) {
-            ratios(&format!("{}/{}", other.name, ours.name), &other.costs, &ours.costs);
-        }
+        let (made, expected) = (same(&entrants)?, self.records * payload::EACH);
+        anyhow::ensure!(made.count == expected, "normalize made {made} records, expected {expected}");
+        println!("one record in is three observations out, and all made the same: {made} records");
+        ratios(&entrants);
         Ok(())
     }
 
     /// One run of one entrant.
     async fn enter(&self, at: &Place<'_>, round: usize, entrant: &mut Entrant) -> anyhow::Result<()> {
-        let (broker, name) = (self.broker(), entrant.name.replace(' ', "-"));
-        let ours = matches!(entrant.kind, Kind::Ours(_));
+        let (broker, name) = (self.broker(), entrant.label());
+        let ours = matches!(entrant.kind, Kind::Ours | Kind::ExactlyOnce(_));
         let (to, group) = if ours {
             let group = format!("{}.normalize", at.namespace);
             self.rewind(&group, at.raw)?;
@@ -140,10 +120,10 @@ impl Normalize {
             (to.clone(), to)
         };
         // Of copies there is nothing to compare, and once is enough.
-        let compared = round == 1 && entrant.kind != Kind::Copy;
+        let compared = round == 1 && entrant.kind != Kind::Floor;
         let before = if compared && ours { outcome::of(&broker, &to)? } else { Digest::default() };
-        let (began, each) = (broker.total(&to)?, if entrant.kind == Kind::Copy { 1 } else { payload::EACH });
-        let subject = Subject::start(&mut self.pinned(self.command(at, entrant, &to, &group)?))?;
+        let (began, each) = (broker.total(&to)?, if entrant.kind == Kind::Floor { 1 } else { payload::EACH });
+        let subject = Subject::start(&mut self.contest.pinned(self.command(at, entrant, &to, &group)?))?;
         // Committed offsets say when all is done, for all in the same way: transactions leave markers among the output.
         let done = || broker.through(&group, at.raw);
         let warm = || Ok(broker.total(&to)? - began >= self.records * each / WARM);
@@ -171,31 +151,18 @@ impl Normalize {
         Ok(())
     }
 
-    /// The outcome of all of them, if there is one.
-    fn same(&self, entrants: &[Entrant]) -> anyhow::Result<Digest> {
-        let ours = entrants[1].outcome.context("ours made nothing")?;
-        let expected = self.records * payload::EACH;
-        anyhow::ensure!(ours.count == expected, "normalize made {ours} records, expected {expected}");
-        for other in entrants {
-            if let Some(theirs) = other.outcome.filter(|theirs| *theirs != ours) {
-                anyhow::bail!("void: {} made {theirs} records, normalize {ours}", other.name);
-            }
-        }
-        Ok(ours)
-    }
-
     fn command(&self, at: &Place<'_>, entrant: &Entrant, to: &str, group: &str) -> anyhow::Result<Command> {
         let mut command = match &entrant.kind {
-            Kind::Ours(every) => {
+            Kind::Ours | Kind::ExactlyOnce(_) => {
                 let mut ours = self.ours(at);
-                if let Some(every) = every {
+                if let Kind::ExactlyOnce(every) = entrant.kind {
                     ours.env("HEADWATER_PROCESSING__GUARANTEE", "exactly_once");
                     ours.env("HEADWATER_PROCESSING__COMMIT_INTERVAL_MS", every.to_string());
                 }
                 ours.args(["process", "normalize"]);
                 return Ok(ours);
             }
-            Kind::Copy => {
+            Kind::Floor => {
                 let mut copy = Command::new(std::env::current_exe()?);
                 copy.arg("copy");
                 copy
@@ -214,15 +181,6 @@ impl Normalize {
         let mut command = Command::new(&self.headwater);
         command.arg("--config").arg(at.config);
         command
-    }
-
-    /// The same command on its CPU. `taskset` becomes what it starts, so it costs nothing that is counted later.
-    fn pinned(&self, command: Command) -> Command {
-        let Some(cpu) = self.cpu else { return command };
-        let mut pinned = Command::new("taskset");
-        pinned.args(["-c", &cpu.to_string()]).arg(command.get_program()).args(command.get_args());
-        pinned.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        pinned
     }
 
     fn config(&self, namespace: &str, folder: &Path) -> String {
@@ -260,14 +218,5 @@ impl Normalize {
         }
         consumer.commit(&list, rdkafka::consumer::CommitMode::Sync)?;
         Ok(())
-    }
-}
-
-/// Of each round, the first's cost over the second's: median, least and most.
-fn ratios(name: &str, first: &[Cost], second: &[Cost]) {
-    for (what, of) in [("CPU", (|c| c.cpu_seconds) as fn(&Cost) -> f64), ("wall", |c| c.wall_seconds)] {
-        let mut ratios: Vec<f64> = first.iter().zip(second).map(|(first, second)| of(first) / of(second)).collect();
-        ratios.sort_by(f64::total_cmp);
-        println!("{name}, {what}: {:.2}  ({:.2} to {:.2})", ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1]);
     }
 }
