@@ -42,7 +42,7 @@ fn render(raw: &Raw<'_>, device: &Device<'_>, id: Uuid, out: &mut String) {
         o.plain("resourceType", "Device").plain("id", id);
         version(o, raw.fetched_at);
         o.only("identifier", |i| {
-            i.plain("system", format_args!("urn:headwater:device:{}", raw.provider)).plain("value", id);
+            i.plain("system", ["urn:headwater:device:", raw.provider]).plain("value", id);
         });
         if let Some(manufacturer) = device.manufacturer.as_deref().filter(|m| !blank(m)) {
             o.text("manufacturer", manufacturer);
@@ -69,7 +69,7 @@ fn render(raw: &Raw<'_>, device: &Device<'_>, id: Uuid, out: &mut String) {
         }
         properties(o, device);
         o.nested("patient", |p| {
-            p.plain("reference", format_args!("Patient/{}", raw.subject_id));
+            p.plain("reference", ["Patient/", raw.subject_id]);
         });
     });
 }

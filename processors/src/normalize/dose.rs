@@ -101,7 +101,7 @@ fn render(
         meta(o, raw, position, None, dose.effective.start().origin);
         version(o, state);
         o.only("identifier", |i| {
-            i.plain("system", format_args!("urn:headwater:record:{}", raw.provider)).plain("value", id);
+            i.plain("system", ["urn:headwater:record:", raw.provider]).plain("value", id);
         });
         o.plain(
             "status",
@@ -120,7 +120,7 @@ fn render(
             m.text("text", dose.product.as_deref().filter(|p| !blank(p)).unwrap_or("Insulin"));
         });
         o.nested("subject", |s| {
-            s.plain("reference", format_args!("Patient/{}", raw.subject_id));
+            s.plain("reference", ["Patient/", raw.subject_id]);
         });
         effective(o, dose.effective, None);
         if let Some(device) = device {

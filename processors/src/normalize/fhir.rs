@@ -1,7 +1,5 @@
 //! FHIR R4 Observation, written once. A profile is claimed only where the resource conforms to it.
 
-use std::fmt::{self, Display};
-
 use headwater_schemas::codes::{self, Coding, Concept, Measure};
 use headwater_schemas::observation::{Method, OffsetOrigin, Status};
 use headwater_schemas::raw::Raw;
@@ -12,7 +10,7 @@ use jiff::tz::Offset;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::json::Json;
+use super::json::{Json, Plain};
 use super::{Identity, NOTHING, told};
 
 const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
@@ -37,9 +35,9 @@ pub(super) fn render(
             sensor(o, cgm);
         }
         o.only("identifier", |i| {
-            i.plain("system", format_args!("urn:headwater:record:{}", raw.provider)).plain("value", identity.id);
+            i.plain("system", ["urn:headwater:record:", raw.provider]).plain("value", identity.id);
         });
-        o.plain("status", identity.status);
+        o.plain("status", identity.status.as_str());
         o.only("category", |c| {
             c.only("coding", |x| {
                 x.plain("system", CATEGORY).plain("code", measure.category.as_str());
@@ -48,7 +46,7 @@ pub(super) fn render(
         let conforms = conforms(reading);
         o.nested("code", |c| code(c, measure, |coding| conforms || !RESERVED.contains(&coding.code)));
         o.nested("subject", |s| {
-            s.plain("reference", format_args!("Patient/{}", raw.subject_id));
+            s.plain("reference", ["Patient/", raw.subject_id]);
         });
         effective(o, reading.effective, whole_day(reading));
         if let Ok(at) = Timestamp::from_microsecond(identity.version) {
@@ -297,18 +295,14 @@ fn method(reading: &Reading<'_>) -> Option<&'static str> {
 /// A FHIR dateTime: with the person's offset where it is known, else in UTC; fractions only where there are any.
 struct DateTime(Stamp);
 
-impl Display for DateTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let instant = Timestamp::from_microsecond(self.0.micros).map_err(|_| fmt::Error)?;
-        match self.0.offset.and_then(livable) {
-            None => write!(f, "{instant}"),
-            Some(offset) => {
-                write!(f, "{}", offset.to_datetime(instant))?;
-                let minutes = offset.seconds() / 60;
-                let sign = if minutes < 0 { '-' } else { '+' };
-                write!(f, "{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
-            }
-        }
+impl Plain for DateTime {
+    fn put(self, out: &mut String) {
+        let Ok(instant) = Timestamp::from_microsecond(self.0.micros) else { return };
+        let Some(offset) = self.0.offset.and_then(livable) else { return instant.put(out) };
+        offset.to_datetime(instant).put(out);
+        let minutes = offset.seconds() / 60;
+        let sign = if minutes < 0 { '-' } else { '+' };
+        format_args!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60).put(out);
     }
 }
 
