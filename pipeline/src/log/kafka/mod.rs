@@ -13,6 +13,7 @@ mod producer;
 mod span;
 mod stall;
 mod transaction;
+mod wake;
 
 pub use admin::{Admin, Change, Wanted, catalogue};
 pub use consumer::{Consumer, ConsumerSettings};

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -22,6 +23,7 @@ use super::gate::Gate;
 use super::lease::{Advance, KafkaLease, Place};
 use super::pending::Pending;
 use super::stall::{self, Suspects};
+use super::wake::{self, Wake};
 use super::{ConsumerSettings, Settings, orphans};
 use crate::log::Batch;
 use crate::telemetry;
@@ -61,6 +63,8 @@ struct Shared {
     gate: Arc<Gate>,
     /// The group moved: somebody looks whether all partitions are somebody's.
     moved: Sender<()>,
+    /// Partitions were paused and are not any more.
+    wake: Sender<Wake>,
 }
 
 pub(super) struct Context(Arc<Shared>);
@@ -94,6 +98,7 @@ impl ConsumerContext for Context {
         metrics::counter!(telemetry::REBALANCES, "group" => self.0.settings.group.clone()).increment(1);
         // Where one word waits already, it stands for this one as well.
         let _ = self.0.moved.try_send(());
+        let _ = self.0.wake.try_send(Wake::Now);
     }
 }
 
@@ -226,6 +231,7 @@ impl Shared {
 pub(super) struct Poller {
     consumer: Arc<Reader>,
     committer: Committer,
+    waker: JoinHandle<()>,
     shared: Arc<Shared>,
     last_record: Instant,
     kafka: Settings,
@@ -243,6 +249,7 @@ impl Poller {
         let thread = |e: std::io::Error| KafkaError::ClientCreation(e.to_string());
         orphans::watch(kafka, &settings, moves).map_err(thread)?;
         let committer = Committer::start(&settings.group).map_err(thread)?;
+        let (wake, calls) = wake::channel();
         let shared = Arc::new(Shared {
             settings,
             held: Mutex::default(),
@@ -252,12 +259,15 @@ impl Poller {
             advances,
             gate: Arc::default(),
             moved,
+            wake,
         });
-        let consumer: Reader = shared.settings.config(kafka).create_with_context(Context(shared.clone()))?;
+        let consumer: Arc<Reader> = Arc::new(shared.settings.config(kafka).create_with_context(Context(shared.clone()))?);
+        let waker = wake::start(&shared.settings.group, Arc::downgrade(&consumer), calls).map_err(thread)?;
         consumer.subscribe(&shared.settings.topics.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ok(Self {
-            consumer: Arc::new(consumer),
+            consumer,
             committer,
+            waker,
             shared,
             last_record: Instant::now(),
             kafka: kafka.clone(),
@@ -300,6 +310,9 @@ impl Poller {
         self.committer.settle(ANSWER);
         let places: Vec<Place> = self.shared.held().keys().cloned().collect();
         self.shared.let_go(&self.consumer, &places, false);
+        if self.shared.wake.send(Wake::End).is_ok() {
+            let _ = self.waker.join();
+        }
         ended
     }
 
@@ -377,6 +390,9 @@ impl Poller {
         let resumed = if resume.count() > 0 { self.consumer.resume(&resume) } else { Ok(()) };
         if let Err(e) = paused.and(resumed) {
             tracing::warn!(group = settings.group, "pause or resume failed: {e}");
+        }
+        if resume.count() > 0 {
+            let _ = self.shared.wake.try_send(Wake::Now);
         }
     }
 
