@@ -70,6 +70,12 @@ impl Broker<'_> {
         })
     }
 
+    /// Where each partition ends.
+    pub fn ends(&self, topic: &str) -> anyhow::Result<Vec<i64>> {
+        let consumer: BaseConsumer = self.client().create()?;
+        (0..self.partitions).map(|partition| Ok(consumer.fetch_watermarks(topic, partition, TIMEOUT)?.1)).collect()
+    }
+
     /// Whether a group has done all that stands on a topic.
     pub fn through(&self, group: &str, topic: &str) -> anyhow::Result<bool> {
         let consumer: BaseConsumer = self.client().set("group.id", group).create()?;

@@ -12,6 +12,8 @@ use crate::process::Cost;
 pub enum Kind {
     /// The least that any program pays for it, ours in this binary.
     Floor,
+    /// What ours wrote last, moved: the least that anybody pays who writes as much.
+    Written,
     Ours,
     /// Exactly once, at this commit interval in milliseconds.
     ExactlyOnce(u64),

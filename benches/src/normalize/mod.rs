@@ -71,6 +71,7 @@ impl Normalize {
 
     fn entrants(&self) -> anyhow::Result<Vec<Entrant>> {
         let mut entrants = self.contest.entrants("copy", "normalize")?;
+        entrants.push(Entrant::new("copy of output", Kind::Written));
         if self.exactly_once {
             entrants.push(Entrant::new("eo 100ms", Kind::ExactlyOnce(100)));
             entrants.push(Entrant::new("eo 1s", Kind::ExactlyOnce(1000)));
@@ -94,9 +95,12 @@ impl Normalize {
             "{:>5} {:>16} {:>14} {:>8} {:>12} {:>10}",
             "round", "subject", "cpu s/million", "wall s", "records/s", "peak MiB"
         );
+        let mut written = vec![0; PARTITIONS as usize];
         for round in 1..=self.contest.rounds {
             for entrant in &mut entrants {
-                self.enter(at, round, entrant).await.with_context(|| format!("{} in round {round}", entrant.name))?;
+                self.enter(at, round, entrant, &mut written)
+                    .await
+                    .with_context(|| format!("{} in round {round}", entrant.name))?;
             }
         }
         let (made, expected) = (same(&entrants)?, self.records * payload::EACH);
@@ -106,26 +110,32 @@ impl Normalize {
         Ok(())
     }
 
-    /// One run of one entrant.
-    async fn enter(&self, at: &Place<'_>, round: usize, entrant: &mut Entrant) -> anyhow::Result<()> {
+    /// One run of one entrant. `written`: where the output of ours begins.
+    async fn enter(&self, at: &Place<'_>, round: usize, entrant: &mut Entrant, written: &mut Vec<i64>) -> anyhow::Result<()> {
         let (broker, name) = (self.broker(), entrant.label());
         let ours = matches!(entrant.kind, Kind::Ours | Kind::ExactlyOnce(_));
+        let observations = topics::OBSERVATION.name(at.namespace, None);
+        let from = if entrant.kind == Kind::Written { &observations } else { at.raw };
         let (to, group) = if ours {
             let group = format!("{}.normalize", at.namespace);
-            self.rewind(&group, at.raw)?;
-            (topics::OBSERVATION.name(at.namespace, None), group)
+            self.put_back(&group, at.raw, &vec![0; written.len()])?;
+            *written = broker.ends(&observations)?;
+            (observations.clone(), group)
         } else {
             let to = format!("{}.{name}{round}", at.namespace);
             self.create(&to).await?;
             (to.clone(), to)
         };
+        if entrant.kind == Kind::Written {
+            self.put_back(&group, from, written)?;
+        }
         // Of copies there is nothing to compare, and once is enough.
-        let compared = round == 1 && entrant.kind != Kind::Floor;
+        let compared = round == 1 && !matches!(entrant.kind, Kind::Floor | Kind::Written);
         let before = if compared && ours { outcome::of(&broker, &to)? } else { Digest::default() };
         let (began, each) = (broker.total(&to)?, if entrant.kind == Kind::Floor { 1 } else { payload::EACH });
-        let subject = Subject::start(&mut self.contest.pinned(self.command(at, entrant, &to, &group)?))?;
+        let subject = Subject::start(&mut self.contest.pinned(self.command(at, entrant, from, &to, &group)?))?;
         // Committed offsets say when all is done, for all in the same way: transactions leave markers among the output.
-        let done = || broker.through(&group, at.raw);
+        let done = || broker.through(&group, from);
         let warm = || Ok(broker.total(&to)? - began >= self.records * each / WARM);
         let (start, seen, end) = subject.between(PATIENCE, warm, || Ok((broker.total(&to)? - began) / each), done)?;
         if compared {
@@ -151,7 +161,7 @@ impl Normalize {
         Ok(())
     }
 
-    fn command(&self, at: &Place<'_>, entrant: &Entrant, to: &str, group: &str) -> anyhow::Result<Command> {
+    fn command(&self, at: &Place<'_>, entrant: &Entrant, from: &str, to: &str, group: &str) -> anyhow::Result<Command> {
         let mut command = match &entrant.kind {
             Kind::Ours | Kind::ExactlyOnce(_) => {
                 let mut ours = self.ours(at);
@@ -162,7 +172,7 @@ impl Normalize {
                 ours.args(["process", "normalize"]);
                 return Ok(ours);
             }
-            Kind::Floor => {
+            Kind::Floor | Kind::Written => {
                 let mut copy = Command::new(std::env::current_exe()?);
                 copy.arg("copy");
                 copy
@@ -173,7 +183,7 @@ impl Normalize {
                 peer
             }
         };
-        command.args(["--bootstrap", &self.bootstrap, "--from", at.raw, "--to", to, "--group", group]);
+        command.args(["--bootstrap", &self.bootstrap, "--from", from, "--to", to, "--group", group]);
         Ok(command)
     }
 
@@ -209,12 +219,12 @@ impl Normalize {
         Ok(())
     }
 
-    /// Puts the group back to the beginning.
-    fn rewind(&self, group: &str, topic: &str) -> anyhow::Result<()> {
+    /// Puts the group back to where these begin.
+    fn put_back(&self, group: &str, topic: &str, offsets: &[i64]) -> anyhow::Result<()> {
         let consumer: BaseConsumer = self.broker().client().set("group.id", group).set("enable.auto.commit", "false").create()?;
         let mut list = TopicPartitionList::new();
-        for partition in 0..PARTITIONS {
-            list.add_partition_offset(topic, partition, Offset::Offset(0))?;
+        for (partition, offset) in (0..).zip(offsets) {
+            list.add_partition_offset(topic, partition, Offset::Offset(*offset))?;
         }
         consumer.commit(&list, rdkafka::consumer::CommitMode::Sync)?;
         Ok(())
