@@ -6,11 +6,11 @@ use headwater_schemas::observation::{Component as Column, Observation, Samples};
 use headwater_schemas::raw::Raw;
 use headwater_schemas::reading::{Reading, Value};
 use headwater_schemas::topics::{self, Subject as _};
-use headwater_schemas::{Outbox, Position, ids};
+use headwater_schemas::{Outbox, Position};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 
-use super::{Identity, MAPPER_VERSION, fhir, told};
+use super::{Identity, MAPPER_VERSION, fhir, measured_by, told};
 
 /// Buffers that live as long as one raw record and are reused for each of its readings.
 #[derive(Default)]
@@ -77,7 +77,7 @@ impl Scratch {
         identity: &Identity,
         out: &mut Outbox,
     ) {
-        let device = reading.device.as_ref().map(|id| ids::device(raw.connection_id, raw.subject_id, id));
+        let device = measured_by(raw, reading);
         self.fhir.clear();
         fhir::render(raw, position, reading, identity, device, &mut self.fhir);
         self.digits.clear();

@@ -90,6 +90,16 @@ pub fn records(raw: &Raw<'_>, said: &Normalized<'_>, terms: Option<&Terms>, posi
     withheld
 }
 
+/// Writes the FHIR resource of one reading into `out`, as it stands in its observation.
+pub fn resource(raw: &Raw<'_>, position: Position<'_>, reading: &Reading<'_>, out: &mut String) {
+    fhir::render(raw, position, reading, &identify(raw, reading), measured_by(raw, reading), out);
+}
+
+/// The id of the Device resource that measured, where one is known.
+fn measured_by(raw: &Raw<'_>, reading: &Reading<'_>) -> Option<Uuid> {
+    reading.device.as_ref().map(|device| ids::device(raw.connection_id, raw.subject_id, device))
+}
+
 static NOTHING: Value<'static> = Value::Absent(Absent::Unknown);
 
 /// A value as it can be told: a blank word says nothing, and FHIR has no empty strings.
