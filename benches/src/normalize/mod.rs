@@ -12,14 +12,12 @@ use clap::Args;
 use headwater_schemas::topics;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::broker::{Broker, TIMEOUT};
 use crate::digest::Digest;
-use crate::entrant::{Contest, Kind, ratios, same};
+use crate::entrant::{Contest, Kind, heading, ratios, same};
 use crate::payload;
-use crate::process::{Cost, Subject};
+use crate::process::Subject;
 use crate::rig::namespace;
 
 const PARTITIONS: i32 = 12;
@@ -90,10 +88,7 @@ impl Normalize {
             bytes / self.records,
             self.contest.rounds
         );
-        println!(
-            "{:>5} {:>16} {:>14} {:>8} {:>12} {:>10}",
-            "round", "subject", "cpu s/million", "wall s", "records/s", "peak MiB"
-        );
+        heading();
         for round in 1..=self.contest.rounds {
             for entrant in &mut entrants {
                 self.enter(at, round, entrant).await.with_context(|| format!("{} in round {round}", entrant.name))?;
@@ -112,7 +107,7 @@ impl Normalize {
         let ours = matches!(entrant.kind, Kind::Ours | Kind::ExactlyOnce(_));
         let (to, group) = if ours {
             let group = format!("{}.normalize", at.namespace);
-            self.rewind(&group, at.raw)?;
+            broker.rewind(&group, at.raw)?;
             (topics::OBSERVATION.name(at.namespace, None), group)
         } else {
             let to = format!("{}.{name}{round}", at.namespace);
@@ -131,24 +126,7 @@ impl Normalize {
         if compared {
             entrant.outcome = Some(outcome::of(&broker, &to)?.without(before));
         }
-        let counted = self.records.saturating_sub(seen);
-        anyhow::ensure!(counted > 0, "through before it could be looked at, expected more --records");
-        let million = counted as f64 / 1e6;
-        let cost = Cost {
-            cpu_seconds: (end.cpu_seconds - start.cpu_seconds) / million,
-            wall_seconds: (end.wall_seconds - start.wall_seconds) / million,
-            peak_mib: end.peak_mib,
-        };
-        println!(
-            "{round:>5} {:>16} {:>14.1} {:>8.1} {:>12.0} {:>10.0}",
-            entrant.name,
-            cost.cpu_seconds,
-            end.wall_seconds,
-            1e6 / cost.wall_seconds,
-            cost.peak_mib
-        );
-        entrant.costs.push(cost);
-        Ok(())
+        entrant.ran(round, self.records.saturating_sub(seen), &start, &end)
     }
 
     fn command(&self, at: &Place<'_>, entrant: &Entrant, to: &str, group: &str) -> anyhow::Result<Command> {
@@ -206,17 +184,6 @@ impl Normalize {
         while let Err(why) = self.broker().total(topic) {
             anyhow::ensure!(Instant::now() < until, "{topic} was made and is not there: {why}");
         }
-        Ok(())
-    }
-
-    /// Puts the group back to the beginning.
-    fn rewind(&self, group: &str, topic: &str) -> anyhow::Result<()> {
-        let consumer: BaseConsumer = self.broker().client().set("group.id", group).set("enable.auto.commit", "false").create()?;
-        let mut list = TopicPartitionList::new();
-        for partition in 0..PARTITIONS {
-            list.add_partition_offset(topic, partition, Offset::Offset(0))?;
-        }
-        consumer.commit(&list, rdkafka::consumer::CommitMode::Sync)?;
         Ok(())
     }
 }
