@@ -38,8 +38,8 @@ func (b *body) size() int {
 	return 500 + len(b.FHIR) + len(b.components)
 }
 
-// MarshalUDT gives the bytes of one field, nil for none.
-func (b *body) MarshalUDT(name string, _ gocql.TypeInfo) ([]byte, error) {
+// MarshalUDT gives the bytes of one field, nil for none. Of a value: the driver looks behind pointers first.
+func (b body) MarshalUDT(name string, _ gocql.TypeInfo) ([]byte, error) {
 	switch name {
 	case "mapper_version":
 		return integer(b.MapperVersion), nil
