@@ -19,7 +19,6 @@ import org.apache.kafka.clients.consumer.CooperativeStickyAssignor;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import sun.misc.Signal;
 
@@ -42,10 +41,7 @@ public final class Main implements ConsumerRebalanceListener {
                 Store store = new Store(options)) {
             Main main = new Main(consumer);
             // A shutdown hook cannot change that the JVM answers SIGTERM with 143; here it means a stop in order.
-            Signal.handle(new Signal("TERM"), signal -> {
-                main.ended = true;
-                consumer.wakeup();
-            });
+            Signal.handle(new Signal("TERM"), signal -> main.ended = true);
             main.run(options.from(), store);
         }
         System.exit(0);
@@ -58,28 +54,22 @@ public final class Main implements ConsumerRebalanceListener {
     private void run(String topic, Store store) throws InterruptedException {
         consumer.subscribe(List.of(topic), this);
         long due = System.nanoTime() + COMMIT_NANOS;
-        try {
-            while (!ended) {
-                ConsumerRecords<byte[], Observation> records = consumer.poll(POLL);
-                if (!records.isEmpty()) {
-                    List<Observation> observations = new ArrayList<>(records.count());
-                    for (ConsumerRecord<byte[], Observation> record : records) {
-                        observations.add(record.value());
-                    }
-                    open.add(new Window(records.nextOffsets(), store.write(observations)));
+        while (!ended) {
+            ConsumerRecords<byte[], Observation> records = consumer.poll(POLL);
+            if (!records.isEmpty()) {
+                List<Observation> observations = new ArrayList<>(records.count());
+                for (ConsumerRecord<byte[], Observation> record : records) {
+                    observations.add(record.value());
                 }
-                if (System.nanoTime() >= due) {
-                    Map<TopicPartition, OffsetAndMetadata> ends = written();
-                    if (!ends.isEmpty()) {
-                        // The next commit reaches further; one that failed only makes repeats after a crash.
-                        consumer.commitAsync(ends, null);
-                    }
-                    due = System.nanoTime() + COMMIT_NANOS;
-                }
+                open.add(new Window(records.nextOffsets(), store.write(observations)));
             }
-        } catch (WakeupException e) {
-            if (!ended) {
-                throw e;
+            if (System.nanoTime() >= due) {
+                Map<TopicPartition, OffsetAndMetadata> ends = written();
+                if (!ends.isEmpty()) {
+                    // The next commit reaches further; one that failed only makes repeats after a crash.
+                    consumer.commitAsync(ends, null);
+                }
+                due = System.nanoTime() + COMMIT_NANOS;
             }
         }
         settle();
