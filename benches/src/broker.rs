@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
@@ -79,15 +79,7 @@ impl Broker<'_> {
     /// Whether a group has done all that stands on a topic.
     pub fn through(&self, group: &str, topic: &str) -> anyhow::Result<bool> {
         let consumer: BaseConsumer = self.client().set("group.id", group).create()?;
-        let mut list = TopicPartitionList::new();
-        list.add_partition_range(topic, 0, self.partitions - 1);
-        let committed = match consumer.committed_offsets(list, TIMEOUT) {
-            // The first group of a new broker: it is about to take its place.
-            Err(KafkaError::MetadataFetch(RDKafkaErrorCode::NotCoordinator | RDKafkaErrorCode::CoordinatorLoadInProgress)) => {
-                return Ok(false);
-            }
-            committed => committed?,
-        };
+        let Some(committed) = self.places(&consumer, topic)? else { return Ok(false) };
         for place in committed.elements() {
             let (_, high) = consumer.fetch_watermarks(topic, place.partition(), TIMEOUT)?;
             if high > 0 && place.offset() != Offset::Offset(high) {
@@ -95,6 +87,43 @@ impl Broker<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// How many records a group has done, of a topic that still has its first.
+    pub fn committed(&self, group: &str, topic: &str) -> anyhow::Result<u64> {
+        let consumer: BaseConsumer = self.client().set("group.id", group).create()?;
+        let Some(committed) = self.places(&consumer, topic)? else { return Ok(0) };
+        let offsets = committed.elements().into_iter().filter_map(|place| place.offset().to_raw());
+        Ok(offsets.filter_map(|offset| u64::try_from(offset).ok()).sum())
+    }
+
+    /// Where a consumer's group is, if anybody can say.
+    fn places(&self, consumer: &BaseConsumer, topic: &str) -> anyhow::Result<Option<TopicPartitionList>> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(topic, 0, self.partitions - 1);
+        match consumer.committed_offsets(list, TIMEOUT) {
+            // The first group of a new broker: it is about to take its place.
+            Err(KafkaError::MetadataFetch(RDKafkaErrorCode::NotCoordinator | RDKafkaErrorCode::CoordinatorLoadInProgress)) => {
+                Ok(None)
+            }
+            committed => Ok(Some(committed?)),
+        }
+    }
+
+    /// Puts a group that nobody is in back to the beginning.
+    pub fn rewind(&self, group: &str, topic: &str) -> anyhow::Result<()> {
+        self.put_back(group, topic, &vec![0; usize::try_from(self.partitions)?])
+    }
+
+    /// Puts a group that nobody is in back to these offsets, one of each partition.
+    pub fn put_back(&self, group: &str, topic: &str, offsets: &[i64]) -> anyhow::Result<()> {
+        let consumer: BaseConsumer = self.client().set("group.id", group).set("enable.auto.commit", "false").create()?;
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in (0..).zip(offsets) {
+            list.add_partition_offset(topic, partition, Offset::Offset(*offset))?;
+        }
+        consumer.commit(&list, CommitMode::Sync)?;
+        Ok(())
     }
 
     /// The topics whose names begin with this.

@@ -83,6 +83,34 @@ impl Contest {
     }
 }
 
+impl<O> Entrant<O> {
+    /// Takes note of a run: what so many records cost, between one look at the subject and another.
+    pub fn ran(&mut self, round: usize, records: u64, start: &Cost, end: &Cost) -> anyhow::Result<()> {
+        anyhow::ensure!(records > 0, "through before it could be looked at, expected more --records");
+        let million = records as f64 / 1e6;
+        let cost = Cost {
+            cpu_seconds: (end.cpu_seconds - start.cpu_seconds) / million,
+            wall_seconds: (end.wall_seconds - start.wall_seconds) / million,
+            peak_mib: end.peak_mib,
+        };
+        println!(
+            "{round:>5} {:>16} {:>14.1} {:>8.1} {:>12.0} {:>10.0}",
+            self.name,
+            cost.cpu_seconds,
+            end.wall_seconds,
+            1e6 / cost.wall_seconds,
+            cost.peak_mib
+        );
+        self.costs.push(cost);
+        Ok(())
+    }
+}
+
+/// Prints what stands in the columns of each run.
+pub fn heading() {
+    println!("{:>5} {:>16} {:>14} {:>8} {:>12} {:>10}", "round", "subject", "cpu s/million", "wall s", "records/s", "peak MiB");
+}
+
 /// The outcome of all of them, which is that of ours. Where one made something else, there is nothing to compare.
 pub fn same<O: Copy + PartialEq + std::fmt::Display>(entrants: &[Entrant<O>]) -> anyhow::Result<O> {
     let ours = entrants.iter().find(|entrant| entrant.kind == Kind::Ours).context("ours takes part")?;

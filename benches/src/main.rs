@@ -1,7 +1,7 @@
 //! What a stage costs, beside the cost of moving the same bytes with no work done: CPU-seconds of the subject's process, from one run on one
 //! broker, rounds interleaved. Start at `normalize.rs`. `connections.rs` measures what many connections cost, `reading.rs` what pages cost
 //! beside a bare read, `replay.rs` what going through raw records once more costs, `import.rs` a large file, `overload.rs` what the door does with more than it carries,
-//! `scale_out` what stands still while instances come and go.
+//! `scale_out` what stands still while instances come and go, `sink` what writing rows costs beside the bare driver.
 
 mod broker;
 mod connections;
@@ -18,6 +18,7 @@ mod replay;
 mod rig;
 mod rows;
 mod scale_out;
+mod sink;
 
 use clap::{Parser, Subcommand};
 
@@ -44,9 +45,14 @@ enum Command {
     Overload(overload::Overload),
     /// What stands still while instances come and go
     ScaleOut(scale_out::ScaleOut),
+    /// Observations into Cassandra, beside the bare driver with the same rows
+    Sink(sink::Sink),
     /// The bare copy itself: a subject of `normalize`, run by it
     #[command(hide = true)]
     Copy(copy::Copy),
+    /// The bare driver: a subject of `sink`, run by it
+    #[command(hide = true)]
+    BareSink(sink::BareSink),
 }
 
 #[tokio::main]
@@ -59,6 +65,8 @@ async fn main() -> anyhow::Result<()> {
         Command::Import(command) => command.run().await,
         Command::Overload(command) => command.run().await,
         Command::ScaleOut(command) => command.run().await,
+        Command::Sink(command) => command.run().await,
         Command::Copy(command) => command.run(),
+        Command::BareSink(command) => command.run().await,
     }
 }

@@ -54,9 +54,7 @@ impl<'p> Rig<'p> {
         let rig = Self { parts, partitions, namespace: namespace(), session, folder: tempfile::tempdir()? };
         std::fs::write(rig.config(), rig.text() + more)?;
         for arguments in [["topics", "apply"], ["schemas", "register"], ["store", "migrate"]] {
-            let done = rig.command(&arguments).output()?;
-            if !done.status.success() {
-                let why = anyhow::anyhow!("headwater {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+            if let Err(why) = rig.run(&arguments, &[]) {
                 return rig.end(Err(why)).await.map(|()| rig);
             }
         }
@@ -89,10 +87,17 @@ impl<'p> Rig<'p> {
         )
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.parts.headwater);
         command.arg("--config").arg(self.config()).args(arguments);
         command
+    }
+
+    /// Runs a command with variables over the configuration to its end, which must be a success.
+    pub fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<()> {
+        let done = self.command(arguments).envs(variables.iter().copied()).output()?;
+        anyhow::ensure!(done.status.success(), "headwater {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        Ok(())
     }
 
     /// Starts a role with variables over the configuration, and does not wait.

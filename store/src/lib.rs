@@ -8,7 +8,7 @@ pub mod body;
 mod columns;
 pub mod fhir;
 pub mod memory;
-mod month;
+pub mod month;
 pub mod rows;
 pub mod scylla;
 pub mod seal;

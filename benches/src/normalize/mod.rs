@@ -12,14 +12,12 @@ use clap::Args;
 use headwater_schemas::topics;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::broker::{Broker, TIMEOUT};
 use crate::digest::Digest;
-use crate::entrant::{Contest, Kind, ratios, same};
+use crate::entrant::{Contest, Kind, heading, ratios, same};
 use crate::payload;
-use crate::process::{Cost, Subject};
+use crate::process::Subject;
 use crate::rig::namespace;
 
 const PARTITIONS: i32 = 12;
@@ -91,11 +89,8 @@ impl Normalize {
             bytes / self.records,
             self.contest.rounds
         );
-        println!(
-            "{:>5} {:>16} {:>14} {:>8} {:>12} {:>10}",
-            "round", "subject", "cpu s/million", "wall s", "records/s", "peak MiB"
-        );
         let mut written = vec![0; PARTITIONS as usize];
+        heading();
         for round in 1..=self.contest.rounds {
             for entrant in &mut entrants {
                 self.enter(at, round, entrant, &mut written)
@@ -118,7 +113,7 @@ impl Normalize {
         let from = if entrant.kind == Kind::Written { &observations } else { at.raw };
         let (to, group) = if ours {
             let group = format!("{}.normalize", at.namespace);
-            self.put_back(&group, at.raw, &vec![0; written.len()])?;
+            broker.rewind(&group, at.raw)?;
             *written = broker.ends(&observations)?;
             (observations.clone(), group)
         } else {
@@ -127,7 +122,7 @@ impl Normalize {
             (to.clone(), to)
         };
         if entrant.kind == Kind::Written {
-            self.put_back(&group, from, written)?;
+            broker.put_back(&group, from, written)?;
         }
         // Of copies there is nothing to compare, and once is enough.
         let compared = round == 1 && !matches!(entrant.kind, Kind::Floor | Kind::Written);
@@ -141,24 +136,7 @@ impl Normalize {
         if compared {
             entrant.outcome = Some(outcome::of(&broker, &to)?.without(before));
         }
-        let counted = self.records.saturating_sub(seen);
-        anyhow::ensure!(counted > 0, "through before it could be looked at, expected more --records");
-        let million = counted as f64 / 1e6;
-        let cost = Cost {
-            cpu_seconds: (end.cpu_seconds - start.cpu_seconds) / million,
-            wall_seconds: (end.wall_seconds - start.wall_seconds) / million,
-            peak_mib: end.peak_mib,
-        };
-        println!(
-            "{round:>5} {:>16} {:>14.1} {:>8.1} {:>12.0} {:>10.0}",
-            entrant.name,
-            cost.cpu_seconds,
-            end.wall_seconds,
-            1e6 / cost.wall_seconds,
-            cost.peak_mib
-        );
-        entrant.costs.push(cost);
-        Ok(())
+        entrant.ran(round, self.records.saturating_sub(seen), &start, &end)
     }
 
     fn command(&self, at: &Place<'_>, entrant: &Entrant, from: &str, to: &str, group: &str) -> anyhow::Result<Command> {
@@ -216,17 +194,6 @@ impl Normalize {
         while let Err(why) = self.broker().total(topic) {
             anyhow::ensure!(Instant::now() < until, "{topic} was made and is not there: {why}");
         }
-        Ok(())
-    }
-
-    /// Puts the group back to where these begin.
-    fn put_back(&self, group: &str, topic: &str, offsets: &[i64]) -> anyhow::Result<()> {
-        let consumer: BaseConsumer = self.broker().client().set("group.id", group).set("enable.auto.commit", "false").create()?;
-        let mut list = TopicPartitionList::new();
-        for (partition, offset) in (0..).zip(offsets) {
-            list.add_partition_offset(topic, partition, Offset::Offset(*offset))?;
-        }
-        consumer.commit(&list, rdkafka::consumer::CommitMode::Sync)?;
         Ok(())
     }
 }

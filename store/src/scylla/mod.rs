@@ -48,6 +48,7 @@ use crate::rows::{
 use crate::seal::DataKey;
 use crate::vault::{Owner, Rewrapped, Vault};
 use crate::{Result, Store, Unavailable, columns};
+pub use body::ObservationBody;
 use observations::Months;
 pub use settings::{Consistency, Settings, Tls};
 use statements::Statements;
