@@ -89,7 +89,7 @@ impl<'p> Rig<'p> {
         )
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.parts.headwater);
         command.arg("--config").arg(self.config()).args(arguments);
         command
