@@ -244,6 +244,6 @@ fn beside_the_floor(entrants: &[Entrant], p99s: &[Vec<f64>]) {
         let rate =
             median(other.costs.iter().zip(&floor.costs).map(|(other, floor)| other.wall_seconds / floor.wall_seconds).collect());
         let added = median(p99s.iter().zip(floor_p99s).map(|(other, floor)| other - floor).collect());
-        println!("{}'s rate is {rate:.2} times that of {}, which adds {added:.1} ms to its p99", floor.name, other.name);
+        println!("{}: its p99 is {added:.1} ms above that of {}, whose rate is {rate:.2} times its own", other.name, floor.name);
     }
 }

@@ -11,6 +11,8 @@ from .app import build
 from .hints import Encoder
 from .log import Log
 
+SWITCH = 0.0005
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="door", description=__doc__)
@@ -25,6 +27,8 @@ def main() -> int:
     # uvicorn ends in order and then raises the signal again, which would make a failure of it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    # The thread that brings acknowledgements would wait 5 ms for its turn while the event loop is busy.
+    sys.setswitchinterval(SWITCH)
     encoder = Encoder(arguments.registry, arguments.to, arguments.schema)
     log = Log(arguments.bootstrap, arguments.to)
     host, port = arguments.listen.rsplit(":", 1)
