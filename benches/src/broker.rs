@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -60,6 +60,20 @@ impl Broker<'_> {
         let answer = get(&url).with_context(|| format!("no schema of {topic} in the registry"))?;
         let json: serde_json::Value = serde_json::from_str(&answer).context("the registry's answer")?;
         u32::try_from(json["id"].as_u64().context("no id in the registry's answer")?).context("a schema id of 32 bits")
+    }
+
+    /// Makes a topic.
+    pub async fn create(&self, topic: &str) -> anyhow::Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let new = NewTopic::new(topic, self.partitions, TopicReplication::Fixed(1));
+        let made = admin.create_topics([&new], &AdminOptions::new().operation_timeout(Some(TIMEOUT))).await?;
+        made.into_iter().next().context("no answer")?.map_err(|(name, code)| anyhow::anyhow!("cannot create {name}: {code}"))?;
+        // Made is not yet known to the broker that is asked for its ends.
+        let until = Instant::now() + TIMEOUT;
+        while let Err(why) = self.total(topic) {
+            anyhow::ensure!(Instant::now() < until, "{topic} was made and is not there: {why}");
+        }
+        Ok(())
     }
 
     pub fn total(&self, topic: &str) -> anyhow::Result<u64> {

@@ -28,15 +28,11 @@ impl Subject {
     }
 
     pub fn cost(&self) -> anyhow::Result<Cost> {
-        let folder = format!("/proc/{}", self.child.id());
-        let stat = std::fs::read_to_string(format!("{folder}/stat"))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| -> anyhow::Result<f64> { Ok(fields.get(index).context("a short /proc/stat")?.parse()?) };
-        let status = std::fs::read_to_string(format!("{folder}/status"))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let peak =
             status.lines().find_map(|l| l.strip_prefix("VmHWM:")).and_then(|v| v.trim().split(' ').next()?.parse::<f64>().ok());
         Ok(Cost {
-            cpu_seconds: (ticks(11)? + ticks(12)?) / TICKS,
+            cpu_seconds: cpu_seconds(self.child.id())?,
             wall_seconds: self.started.elapsed().as_secs_f64(),
             peak_mib: peak.unwrap_or(0.0) / 1024.0,
         })
@@ -65,7 +61,8 @@ impl Subject {
         Ok((start, far, end))
     }
 
-    fn wait(&mut self, timeout: Duration, mut until: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    /// Until it is so, while the process is there.
+    pub fn wait(&mut self, timeout: Duration, mut until: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
         while !until()? {
             if let Some(status) = self.child.try_wait()? {
                 anyhow::bail!("the subject ended too early: {status}");
@@ -110,6 +107,14 @@ impl Drop for Subject {
             let _ = self.child.wait();
         }
     }
+}
+
+/// User and system time of a process.
+pub fn cpu_seconds(process: u32) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |index: usize| -> anyhow::Result<f64> { Ok(fields.get(index).context("a short /proc/stat")?.parse()?) };
+    Ok((ticks(11)? + ticks(12)?) / TICKS)
 }
 
 /// A GET without a runtime, with the tool at hand.

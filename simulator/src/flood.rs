@@ -9,17 +9,21 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
+use hyper::{Request, Uri};
 use tokio::task::JoinSet;
 
+use crate::line::Line;
 use crate::rest::webhook::{hex, mac};
 
 /// Microseconds; nothing is waited for longer.
 const LONGEST: u64 = 120_000_000;
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is sent where.
 #[derive(Debug, Clone)]
 pub struct Flood {
-    /// The route of the webhook.
+    /// The route of the webhook, over plain HTTP.
     pub url: String,
     pub signing_key: String,
     /// Notifications per second; none: as fast as the answers come.
@@ -94,22 +98,39 @@ struct Turn {
     next: AtomicU64,
     done: Mutex<Flooded>,
     started: Instant,
-    http: reqwest::Client,
+    route: Route,
+}
+
+/// Where a call goes, as every one says it.
+struct Route {
+    /// Host and port.
+    address: String,
+    host: HeaderValue,
+    path: Uri,
+}
+
+impl Route {
+    fn of(url: &str) -> std::io::Result<Self> {
+        let wrong = |why: &str| std::io::Error::other(format!("a flood goes to http://HOST:PORT/PATH: {why}"));
+        let url: Uri = url.parse().map_err(|_| wrong("no URL"))?;
+        let host = url.authority().filter(|_| url.scheme_str() == Some("http")).ok_or_else(|| wrong("not of http"))?.as_str();
+        let path = url.path_and_query().cloned().ok_or_else(|| wrong("no path"))?;
+        Ok(Self {
+            address: format!("{}:{}", url.host().unwrap_or_default(), url.port_u16().unwrap_or(80)),
+            host: HeaderValue::from_str(host).map_err(|_| wrong("no host"))?,
+            path: path.into(),
+        })
+    }
 }
 
 /// Sends until the time is up and the last answer is there.
 ///
 /// # Errors
-/// Where no HTTP client can be made.
+/// Where the URL is not one of plain HTTP.
 pub async fn flood(flood: Flood) -> std::io::Result<Flooded> {
-    let http = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(Duration::from_secs(60))
-        .pool_max_idle_per_host(flood.connections)
-        .build()
-        .map_err(std::io::Error::other)?;
+    let route = Route::of(&flood.url)?;
     let (connections, started) = (flood.connections, Instant::now());
-    let turn = Arc::new(Turn { flood, next: AtomicU64::new(0), done: Mutex::new(Flooded::new()), started, http });
+    let turn = Arc::new(Turn { flood, next: AtomicU64::new(0), done: Mutex::new(Flooded::new()), started, route });
     let mut senders = JoinSet::new();
     for _ in 0..connections {
         senders.spawn(turn.clone().send());
@@ -128,7 +149,7 @@ impl Turn {
     }
 
     async fn send(self: Arc<Self>) {
-        let flood = &self.flood;
+        let (flood, mut line) = (&self.flood, Line::new(&self.route.address));
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let due = flood.rate.map_or_else(|| self.started.elapsed(), |rate| Duration::from_secs_f64(number as f64 / rate));
@@ -142,31 +163,27 @@ impl Turn {
                 continue;
             }
             self.done().late.saturating_record(micros(late));
-            self.one(flood.first + number, due).await;
+            self.one(&mut line, flood.first + number, due).await;
         }
     }
 
-    async fn one(&self, person: u64, due: Duration) {
+    async fn one(&self, line: &mut Line, person: u64, due: Duration) {
         let body = format!(
             r#"{{"event":"EXERCISE","user_id":{person},"entity_id":"{person}","timestamp":"2026-06-01T08:00:00Z","url":"https://example.invalid/never-followed"}}"#
         );
         let signature = hex(&mac(&self.flood.signing_key, &[body.as_bytes()]));
         let sent = Instant::now();
-        let request = self.http.post(&self.flood.url).header("content-type", "application/json");
-        let answer = request.header("polar-webhook-signature", signature).body(body).send().await;
-        let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
-        let retry_after = answer.as_ref().is_ok_and(|answer| answer.headers().contains_key("retry-after"));
-        // Read to its end, so that the connection can be used again.
-        let read = match answer {
-            Ok(answer) => answer.bytes().await.is_ok(),
-            Err(_) => false,
-        };
-        self.done().note(
-            person,
-            status.filter(|_| read),
-            retry_after,
-            (self.started.elapsed().saturating_sub(due), sent.elapsed()),
-        );
+        let request = Request::post(self.route.path.clone())
+            .header(HOST, self.route.host.clone())
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header("polar-webhook-signature", signature)
+            .body(body.into())
+            .expect("each part is valid by itself");
+        let answer = tokio::time::timeout(TIMEOUT, line.ask(request)).await.ok().flatten();
+        let status = answer.as_ref().map(|answer| answer.status.as_u16());
+        let retry_after = answer.is_some_and(|answer| answer.headers.contains_key(RETRY_AFTER));
+        let times = (self.started.elapsed().saturating_sub(due), sent.elapsed());
+        self.done().note(person, status, retry_after, times);
     }
 }
 

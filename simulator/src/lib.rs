@@ -31,6 +31,7 @@ mod faults;
 mod fitbit;
 pub mod flood;
 mod google_health;
+mod line;
 mod oauth;
 mod people;
 mod play;

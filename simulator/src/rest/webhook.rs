@@ -20,7 +20,8 @@ pub(crate) fn mac(key: &str, over: &[&[u8]]) -> Vec<u8> {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from_digit(digit.into(), 16).expect("four bits")).collect()
 }
 
 /// The notification about one record; `None` where the cloud tells nothing of it.
