@@ -1,6 +1,6 @@
 //! Who takes part in a comparison, what it has cost, and what it made. Entrants are told beside one of them: ours.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -62,10 +62,7 @@ impl Contest {
             entrants.push(Entrant::new(&format!("{ours} again"), Kind::Ours));
         }
         for folder in &self.peers {
-            let folder = folder.canonicalize().with_context(|| format!("no peer at {}", folder.display()))?;
-            let name = folder.file_name().context("a folder with a name")?.to_string_lossy().into_owned();
-            let built = Command::new(folder.join("build")).status()?;
-            anyhow::ensure!(built.success(), "{}/build: {built}", folder.display());
+            let (name, folder) = built(folder)?;
             entrants.push(Entrant::new(&name, Kind::Peer(folder)));
         }
         Ok(entrants)
@@ -79,6 +76,15 @@ impl Contest {
         pinned.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         pinned
     }
+}
+
+/// A peer's name, and its folder, in which it is built.
+pub fn built(folder: &Path) -> anyhow::Result<(String, PathBuf)> {
+    let folder = folder.canonicalize().with_context(|| format!("no peer at {}", folder.display()))?;
+    let name = folder.file_name().context("a folder with a name")?.to_string_lossy().into_owned();
+    let built = Command::new(folder.join("build")).status()?;
+    anyhow::ensure!(built.success(), "{}/build: {built}", folder.display());
+    Ok((name, folder))
 }
 
 /// The outcome of all of them, which is that of ours. Where one made something else, there is nothing to compare.

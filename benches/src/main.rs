@@ -1,13 +1,18 @@
 //! What a stage costs, beside the cost of moving the same bytes with no work done: CPU-seconds of the subject's process, from one run on one
-//! broker, rounds interleaved. Start at `normalize.rs`. `connections.rs` measures what many connections cost, `reading.rs` what pages cost
+//! broker, rounds interleaved. Start at `normalize.rs`. `connections.rs` measures what many connections cost, `schedule`
+//! how late they are asked, `idle.rs` what roles hold with nothing to do, `cost.rs` what a cost sheet is made of, `reading.rs` what pages cost
 //! beside a bare read, `replay.rs` what going through raw records once more costs, `import.rs` a large file, `overload.rs` what the door does with more than it carries,
 //! `scale_out` what stands still while instances come and go.
 
 mod broker;
 mod connections;
 mod copy;
+mod cost;
 mod digest;
 mod entrant;
+mod group;
+mod held;
+mod idle;
 mod import;
 mod normalize;
 mod overload;
@@ -18,6 +23,7 @@ mod replay;
 mod rig;
 mod rows;
 mod scale_out;
+mod schedule;
 
 use clap::{Parser, Subcommand};
 
@@ -34,6 +40,12 @@ enum Command {
     Normalize(normalize::Normalize),
     /// Many connections: the scheduler's memory, hints, listing and status
     Connections(connections::Connections),
+    /// How late due polls of a million connections are hinted, beside a task per connection
+    Schedule(schedule::Schedule),
+    /// What each role holds with nothing to do
+    Idle(idle::Idle),
+    /// What raw records cost on their way into tables: CPU of the roles, bytes of the topics and of the tables
+    Cost(cost::Cost),
     /// Pages of the API beside a bare read of the same rows
     Reading(reading::Reading),
     /// A whole raw topic gone through once more, twice: what it costs, and that every stored row is the same
@@ -54,6 +66,9 @@ async fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Normalize(command) => command.run().await,
         Command::Connections(command) => command.run().await,
+        Command::Schedule(command) => command.run().await,
+        Command::Idle(command) => command.run().await,
+        Command::Cost(command) => command.run().await,
         Command::Reading(command) => command.run().await,
         Command::Replay(command) => command.run().await,
         Command::Import(command) => command.run().await,

@@ -5,17 +5,15 @@ mod outcome;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 use headwater_schemas::topics;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::broker::{Broker, TIMEOUT};
+use crate::broker::Broker;
 use crate::digest::Digest;
 use crate::entrant::{Contest, Kind, ratios, same};
 use crate::payload;
@@ -116,7 +114,7 @@ impl Normalize {
             (topics::OBSERVATION.name(at.namespace, None), group)
         } else {
             let to = format!("{}.{name}{round}", at.namespace);
-            self.create(&to).await?;
+            self.broker().create(&to).await?;
             (to.clone(), to)
         };
         // Of copies there is nothing to compare, and once is enough.
@@ -194,19 +192,6 @@ impl Normalize {
 
     fn broker(&self) -> Broker<'_> {
         Broker { bootstrap: &self.bootstrap, registry: &self.registry, partitions: PARTITIONS }
-    }
-
-    async fn create(&self, topic: &str) -> anyhow::Result<()> {
-        let admin: AdminClient<DefaultClientContext> = self.broker().client().create()?;
-        let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1));
-        let made = admin.create_topics([&new], &AdminOptions::new().operation_timeout(Some(TIMEOUT))).await?;
-        made.into_iter().next().context("no answer")?.map_err(|(name, code)| anyhow::anyhow!("cannot create {name}: {code}"))?;
-        // Made is not yet known to the broker that is asked for its ends.
-        let until = Instant::now() + TIMEOUT;
-        while let Err(why) = self.broker().total(topic) {
-            anyhow::ensure!(Instant::now() < until, "{topic} was made and is not there: {why}");
-        }
-        Ok(())
     }
 
     /// Puts the group back to the beginning.
