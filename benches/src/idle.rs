@@ -92,7 +92,7 @@ impl Idle {
         for name in groups {
             let group = Group::new(&client, name.clone())?;
             let until = Instant::now() + Duration::from_secs(60);
-            while !group.holders()?.is_some_and(|(_, holders)| !holders.is_empty()) {
+            while group.holders()?.is_none_or(|(_, holders)| holders.is_empty()) {
                 anyhow::ensure!(Instant::now() < until, "nobody of {name} holds a partition after a minute");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
