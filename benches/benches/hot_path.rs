@@ -16,6 +16,7 @@ use headwater_schemas::topics::Subject;
 use headwater_schemas::{Outbox, Position, wire};
 
 #[path = "../src/payload.rs"]
+#[allow(dead_code, reason = "the benches beside it use more of it")]
 mod payload;
 
 fn main() {

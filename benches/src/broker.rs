@@ -34,19 +34,43 @@ impl Broker<'_> {
         config
     }
 
+    /// A topic that is there when this comes back.
+    pub async fn create(&self, topic: &str) -> anyhow::Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let new = NewTopic::new(topic, self.partitions, TopicReplication::Fixed(1));
+        let made = admin.create_topics([&new], &AdminOptions::new().operation_timeout(Some(TIMEOUT))).await?;
+        made.into_iter().next().context("no answer")?.map_err(|(name, code)| anyhow::anyhow!("cannot create {name}: {code}"))?;
+        // Made is not yet known to the broker that is asked for its ends.
+        let until = Instant::now() + TIMEOUT;
+        while let Err(why) = self.total(topic) {
+            anyhow::ensure!(Instant::now() < until, "{topic} was made and is not there: {why}");
+        }
+        Ok(())
+    }
+
     /// Puts so many raw records onto their topic, and gives how many bytes they are.
     pub fn fill(&self, namespace: &str, records: u64) -> anyhow::Result<u64> {
+        self.fill_with(namespace, records, |n, schema_id| Ok(payload::record(n, schema_id)))
+    }
+
+    /// The same with records that are made in another way.
+    pub fn fill_with(
+        &self,
+        namespace: &str,
+        records: u64,
+        record: impl Fn(u64, u32) -> anyhow::Result<(String, Vec<u8>)>,
+    ) -> anyhow::Result<u64> {
         let producer: ThreadedProducer<DefaultProducerContext> =
             self.client().set("linger.ms", "50").set("compression.codec", "lz4").set("partitioner", "murmur2_random").create()?;
         let topic = payload::topic(namespace);
         let schema_id = self.schema_id(&topic)?;
         let mut bytes = 0;
         for n in 0..records {
-            let (key, value) = payload::record(n, schema_id);
+            let (key, value) = record(n, schema_id)?;
             bytes += value.len() as u64;
-            let mut record = BaseRecord::to(&topic).key(&key).payload(&value);
-            while let Err((_, back)) = producer.send(record) {
-                record = back;
+            let mut sent = BaseRecord::to(&topic).key(&key).payload(&value);
+            while let Err((_, back)) = producer.send(sent) {
+                sent = back;
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
@@ -60,20 +84,6 @@ impl Broker<'_> {
         let answer = get(&url).with_context(|| format!("no schema of {topic} in the registry"))?;
         let json: serde_json::Value = serde_json::from_str(&answer).context("the registry's answer")?;
         u32::try_from(json["id"].as_u64().context("no id in the registry's answer")?).context("a schema id of 32 bits")
-    }
-
-    /// Makes a topic.
-    pub async fn create(&self, topic: &str) -> anyhow::Result<()> {
-        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
-        let new = NewTopic::new(topic, self.partitions, TopicReplication::Fixed(1));
-        let made = admin.create_topics([&new], &AdminOptions::new().operation_timeout(Some(TIMEOUT))).await?;
-        made.into_iter().next().context("no answer")?.map_err(|(name, code)| anyhow::anyhow!("cannot create {name}: {code}"))?;
-        // Made is not yet known to the broker that is asked for its ends.
-        let until = Instant::now() + TIMEOUT;
-        while let Err(why) = self.total(topic) {
-            anyhow::ensure!(Instant::now() < until, "{topic} was made and is not there: {why}");
-        }
-        Ok(())
     }
 
     pub fn total(&self, topic: &str) -> anyhow::Result<u64> {

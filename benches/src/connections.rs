@@ -19,13 +19,10 @@ use headwater_store::seal::Keyring;
 use headwater_store::sqlite::SqliteStore;
 use headwater_store::{Connection, ConnectionState, SHARDS, Store};
 use scylla::client::session_builder::SessionBuilder;
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use uuid::Uuid;
 
+use crate::held::held;
 use crate::rig::{drop_keyspace, namespace};
-
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
 const PROVIDER: &str = "withings";
 /// Connections that are due at the start.
@@ -162,13 +159,6 @@ async fn fill(store: &dyn Store, n: usize) -> anyhow::Result<()> {
     }
     assert_eq!(usize::from(SHARDS), 64, "the figures are for 64 shards");
     Ok(())
-}
-
-/// Bytes that are allocated and not freed.
-fn held() -> usize {
-    let stats = ALLOCATOR.stats();
-    // What a reallocation adds or takes is in both sums already.
-    stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)
 }
 
 async fn times(what: &str, rounds: usize, ask: impl AsyncFn(usize) -> headwater_store::Result<()>) -> anyhow::Result<()> {

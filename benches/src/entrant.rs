@@ -1,6 +1,6 @@
 //! Who takes part in a comparison, what it has cost, and what it made. Entrants are told beside one of them: ours.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -39,6 +39,27 @@ impl<O> Entrant<O> {
     pub fn label(&self) -> String {
         self.name.replace(' ', "-")
     }
+
+    /// Takes note of a run: what so many records cost, between one look at the subject and another.
+    pub fn ran(&mut self, round: usize, records: u64, start: &Cost, end: &Cost) -> anyhow::Result<()> {
+        anyhow::ensure!(records > 0, "through before it could be looked at, expected more --records");
+        let million = records as f64 / 1e6;
+        let cost = Cost {
+            cpu_seconds: (end.cpu_seconds - start.cpu_seconds) / million,
+            wall_seconds: (end.wall_seconds - start.wall_seconds) / million,
+            peak_mib: end.peak_mib,
+        };
+        println!(
+            "{round:>5} {:>16} {:>14.1} {:>8.1} {:>12.0} {:>10.0}",
+            self.name,
+            cost.cpu_seconds,
+            end.wall_seconds,
+            1e6 / cost.wall_seconds,
+            cost.peak_mib
+        );
+        self.costs.push(cost);
+        Ok(())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -64,10 +85,7 @@ impl Contest {
             entrants.push(Entrant::new(&format!("{ours} again"), Kind::Ours));
         }
         for folder in &self.peers {
-            let folder = folder.canonicalize().with_context(|| format!("no peer at {}", folder.display()))?;
-            let name = folder.file_name().context("a folder with a name")?.to_string_lossy().into_owned();
-            let built = Command::new(folder.join("build")).status()?;
-            anyhow::ensure!(built.success(), "{}/build: {built}", folder.display());
+            let (name, folder) = built(folder)?;
             entrants.push(Entrant::new(&name, Kind::Peer(folder)));
         }
         Ok(entrants)
@@ -83,32 +101,18 @@ impl Contest {
     }
 }
 
-impl<O> Entrant<O> {
-    /// Takes note of a run: what so many records cost, between one look at the subject and another.
-    pub fn ran(&mut self, round: usize, records: u64, start: &Cost, end: &Cost) -> anyhow::Result<()> {
-        anyhow::ensure!(records > 0, "through before it could be looked at, expected more --records");
-        let million = records as f64 / 1e6;
-        let cost = Cost {
-            cpu_seconds: (end.cpu_seconds - start.cpu_seconds) / million,
-            wall_seconds: (end.wall_seconds - start.wall_seconds) / million,
-            peak_mib: end.peak_mib,
-        };
-        println!(
-            "{round:>5} {:>16} {:>14.1} {:>8.1} {:>12.0} {:>10.0}",
-            self.name,
-            cost.cpu_seconds,
-            end.wall_seconds,
-            1e6 / cost.wall_seconds,
-            cost.peak_mib
-        );
-        self.costs.push(cost);
-        Ok(())
-    }
-}
-
 /// Prints what stands in the columns of each run.
 pub fn heading() {
     println!("{:>5} {:>16} {:>14} {:>8} {:>12} {:>10}", "round", "subject", "cpu s/million", "wall s", "records/s", "peak MiB");
+}
+
+/// A peer's name, and its folder, in which it is built.
+pub fn built(folder: &Path) -> anyhow::Result<(String, PathBuf)> {
+    let folder = folder.canonicalize().with_context(|| format!("no peer at {}", folder.display()))?;
+    let name = folder.file_name().context("a folder with a name")?.to_string_lossy().into_owned();
+    let built = Command::new(folder.join("build")).status()?;
+    anyhow::ensure!(built.success(), "{}/build: {built}", folder.display());
+    Ok((name, folder))
 }
 
 /// The outcome of all of them, which is that of ours. Where one made something else, there is nothing to compare.

@@ -1,15 +1,19 @@
 //! What a stage costs, beside the cost of moving the same bytes with no work done: CPU-seconds of the subject's process, from one run on one
-//! broker, rounds interleaved. Start at `normalize.rs`. `connections.rs` measures what many connections cost, `reading.rs` what pages cost
-//! beside a bare read, `replay.rs` what going through raw records once more costs, `import.rs` a large file, `door` what taking one call costs,
-//! `overload.rs` what the door does with more than it carries, `sink` what writing rows costs beside the bare driver, `scale_out` what stands still
-//! while instances come and go.
+//! broker, rounds interleaved. Start at `normalize.rs`. `door` measures what taking one call costs, `sink` what writing rows costs beside the bare
+//! driver, `replay.rs` what going through raw records once more costs, `import.rs` a large file, `reading.rs` what pages cost beside a bare read,
+//! `connections.rs` what many connections cost, `schedule` how late they are asked, `idle.rs` what roles hold with nothing to do, `cost.rs` what a
+//! cost sheet is made of, `overload.rs` what the door does with more than it carries, `scale_out` what stands still while instances come and go.
 
 mod broker;
 mod connections;
 mod copy;
+mod cost;
 mod digest;
 mod door;
 mod entrant;
+mod group;
+mod held;
+mod idle;
 mod import;
 mod normalize;
 mod overload;
@@ -20,6 +24,7 @@ mod replay;
 mod rig;
 mod rows;
 mod scale_out;
+mod schedule;
 mod sink;
 
 use clap::{Parser, Subcommand};
@@ -39,6 +44,12 @@ enum Command {
     Door(door::Door),
     /// Many connections: the scheduler's memory, hints, listing and status
     Connections(connections::Connections),
+    /// How late due polls of a million connections are hinted, beside a task per connection
+    Schedule(schedule::Schedule),
+    /// What each role holds with nothing to do
+    Idle(idle::Idle),
+    /// What raw records cost on their way into tables: CPU of the roles, bytes of the topics and of the tables
+    Cost(cost::Cost),
     /// Pages of the API beside a bare read of the same rows
     Reading(reading::Reading),
     /// A whole raw topic gone through once more, twice: what it costs, and that every stored row is the same
@@ -68,6 +79,9 @@ async fn main() -> anyhow::Result<()> {
         Command::Normalize(command) => command.run().await,
         Command::Door(command) => command.run().await,
         Command::Connections(command) => command.run().await,
+        Command::Schedule(command) => command.run().await,
+        Command::Idle(command) => command.run().await,
+        Command::Cost(command) => command.run().await,
         Command::Reading(command) => command.run().await,
         Command::Replay(command) => command.run().await,
         Command::Import(command) => command.run().await,

@@ -28,20 +28,34 @@ impl Subject {
     }
 
     pub fn cost(&self) -> anyhow::Result<Cost> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let peak =
-            status.lines().find_map(|l| l.strip_prefix("VmHWM:")).and_then(|v| v.trim().split(' ').next()?.parse::<f64>().ok());
+        let id = self.child.id();
         Ok(Cost {
-            cpu_seconds: cpu_seconds(self.child.id())?,
+            cpu_seconds: cpu_seconds(id)?,
             wall_seconds: self.started.elapsed().as_secs_f64(),
-            peak_mib: peak.unwrap_or(0.0) / 1024.0,
+            // A process that has ended has none.
+            peak_mib: memory_mib(id, "VmHWM")?.unwrap_or(0.0),
         })
     }
 
     pub fn resident_mib(&self) -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.trim().split(' ').next().unwrap_or_default().parse::<f64>()? / 1024.0)
+        self.memory_mib("VmRSS")
+    }
+
+    /// Memory of a kind, by the kernel's name for it.
+    pub fn memory_mib(&self, kind: &str) -> anyhow::Result<f64> {
+        memory_mib(self.child.id(), kind)?.with_context(|| format!("no {kind} of process {}", self.child.id()))
+    }
+
+    pub fn threads(&self) -> anyhow::Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/task", self.child.id()))?.count())
+    }
+
+    /// An error where it has ended.
+    pub fn running(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => anyhow::bail!("it ended too early: {status}"),
+            None => Ok(()),
+        }
     }
 
     /// The cost when `warm` first says so, how far it was by then (asked after it, so that not too much is counted), and the cost when `done` says so.
@@ -64,9 +78,7 @@ impl Subject {
     /// Until it is so, while the process is there.
     pub fn wait(&mut self, timeout: Duration, mut until: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
         while !until()? {
-            if let Some(status) = self.child.try_wait()? {
-                anyhow::bail!("the subject ended too early: {status}");
-            }
+            self.running().context("the subject")?;
             anyhow::ensure!(self.started.elapsed() < timeout, "the subject did not finish within {timeout:?}");
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -109,12 +121,19 @@ impl Drop for Subject {
     }
 }
 
-/// User and system time of a process.
-pub fn cpu_seconds(process: u32) -> anyhow::Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+/// User and system time of a process so far.
+pub fn cpu_seconds(id: u32) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).with_context(|| format!("no process {id}"))?;
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |index: usize| -> anyhow::Result<f64> { Ok(fields.get(index).context("a short /proc/stat")?.parse()?) };
     Ok((ticks(11)? + ticks(12)?) / TICKS)
+}
+
+fn memory_mib(id: u32, kind: &str) -> anyhow::Result<Option<f64>> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let mut fields = status.lines().filter_map(|line| line.split_once(':'));
+    let value = fields.find(|(name, _)| *name == kind).and_then(|(_, value)| value.trim().split(' ').next());
+    Ok(value.map(str::parse::<f64>).transpose()?.map(|kib| kib / 1024.0))
 }
 
 /// A GET without a runtime, with the tool at hand.

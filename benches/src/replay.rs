@@ -35,7 +35,7 @@ impl Replay {
         let _normalize = rig.start(&["process", "normalize"], &[])?;
         let _scylla = rig.start(&["sink", "scylla"], &[])?;
         let started = Instant::now();
-        self.stored(rig)?;
+        rig.stored(patience(self.records))?;
         println!("normalized and stored in {:.1} s", started.elapsed().as_secs_f64());
         let before = rows::digest(&rig.session, &rig.namespace).await?;
         anyhow::ensure!(
@@ -48,7 +48,7 @@ impl Replay {
         for round in 1..=2 {
             let cost = self.replay(rig)?;
             let waited = Instant::now();
-            self.stored(rig)?;
+            rig.stored(patience(self.records))?;
             let after = rows::digest(&rig.session, &rig.namespace).await?;
             println!("replay {round}: {after} rows");
             println!(
@@ -70,32 +70,14 @@ impl Replay {
         let observations = topics::OBSERVATION.name(&rig.namespace, None);
         let goal = rig.broker().total(&observations)? + self.records * payload::EACH;
         let replay = ["replay", "--provider", payload::PROVIDER, "--name", "bench", "--restart"];
-        let cost = rig.start(&replay, &[])?.subject.ended(self.patience())?;
+        let cost = rig.start(&replay, &[])?.subject.ended(patience(self.records))?;
         let there = rig.broker().total(&observations)?;
         anyhow::ensure!(there == goal, "{there} observations are on the topic after the replay, expected {goal}");
         Ok(cost)
     }
+}
 
-    /// Waits until everything on the topics is in the store.
-    fn stored(&self, rig: &Rig<'_>) -> anyhow::Result<()> {
-        let until = Instant::now() + self.patience();
-        let observations = topics::OBSERVATION.name(&rig.namespace, None);
-        let places = [
-            ("normalize", payload::topic(&rig.namespace)),
-            ("scylla", observations),
-            ("scylla", topics::DEVICE.name(&rig.namespace, None)),
-        ];
-        for (worker, topic) in places {
-            while !rig.broker().through(&format!("{}.{worker}", rig.namespace), &topic)? {
-                anyhow::ensure!(Instant::now() < until, "{worker} is not through {topic} after {:?}", self.patience());
-                std::thread::sleep(Duration::from_millis(200));
-            }
-        }
-        Ok(())
-    }
-
-    /// Five minutes, and a millisecond for each record.
-    fn patience(&self) -> Duration {
-        Duration::from_secs(300) + Duration::from_millis(self.records)
-    }
+/// Five minutes, and a millisecond for each record.
+pub fn patience(records: u64) -> Duration {
+    Duration::from_secs(300) + Duration::from_millis(records)
 }

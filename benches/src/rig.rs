@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
+use headwater_schemas::topics;
+use headwater_store::seal::Keyring;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 
 use crate::broker::Broker;
+use crate::payload;
 use crate::process::{Subject, get};
 
 /// Where the parts are: `set -a; eval "$(infra/local/up kafka cassandra registry)"; set +a`.
@@ -29,6 +32,9 @@ pub struct Parts {
     #[arg(long)]
     pub keep: bool,
 }
+
+/// Thirty-two noughts.
+const KEYS: &str = "bench:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 pub struct Rig<'p> {
     parts: &'p Parts,
@@ -81,7 +87,7 @@ impl<'p> Rig<'p> {
         format!(
             "namespace = \"{namespace}\"\n[kafka]\nbootstrap = \"{bootstrap}\"\n\
              [registry]\nurl = \"{registry}\"\ncache_file = \"{}\"\n[topics]\nreplication_factor = 1\npartitions = {partitions}\n\
-             [telemetry]\nlog = \"warn\"\n[store]\nkeys = \"bench:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"\n\
+             [telemetry]\nlog = \"warn\"\n[store]\nkeys = \"{KEYS}\"\n\
              [store.scylla]\nnodes = [\"{node}\"]\nkeyspace = \"{namespace}\"\nreplication_factor = 1\n",
             self.folder.path().join("schema-ids.json").display(),
         )
@@ -106,6 +112,28 @@ impl<'p> Rig<'p> {
         let mut command = self.command(arguments);
         command.env("HEADWATER_LISTEN__OPS", &ops).envs(variables.iter().copied());
         Ok(Role { subject: Subject::start(&mut command)?, ops })
+    }
+
+    /// Waits until the raw records of [`payload`] that stand on their topic are in the store.
+    pub fn stored(&self, patience: Duration) -> anyhow::Result<()> {
+        let until = Instant::now() + patience;
+        let places = [
+            ("normalize", payload::topic(&self.namespace)),
+            ("scylla", topics::OBSERVATION.name(&self.namespace, None)),
+            ("scylla", topics::DEVICE.name(&self.namespace, None)),
+        ];
+        for (worker, topic) in places {
+            while !self.broker().through(&format!("{}.{worker}", self.namespace), &topic)? {
+                anyhow::ensure!(Instant::now() < until, "{worker} is not through {topic} after {patience:?}");
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the rig's store seals with.
+    pub fn keys() -> anyhow::Result<Keyring> {
+        Keyring::parse(KEYS).map_err(|why| anyhow::anyhow!("the rig's keys: {why}"))
     }
 
     pub fn broker(&self) -> Broker<'_> {

@@ -26,10 +26,18 @@ use crate::shared::Shared;
 /// Each shard of the store is looked at this often.
 const LOOK: Duration = Duration::from_secs(60);
 const PAGE: usize = 1000;
+/// How long nothing is looked at when all that was due is hinted: what becomes due meanwhile is that late.
+const TICK: Duration = Duration::from_millis(200);
+/// After a store or a log that did not answer.
+const RETRY: Duration = Duration::from_secs(1);
+/// What is due and another instance's is looked at again after this: its partition may come to us.
+const OTHERS: Duration = Duration::from_secs(5);
 /// Most hints of one tick, appended at once.
 const BATCH: usize = 500;
 /// Times that are stored side by side.
 const IN_FLIGHT: usize = 32;
+/// Shards that are read side by side at the start, when nobody is hinted before all are read.
+const AT_START: usize = 8;
 
 pub struct Scheduler {
     shared: Arc<Shared>,
@@ -63,9 +71,36 @@ struct Due {
     shard: usize,
 }
 
+/// What one tick came to. Not everybody who was due is hinted: some have gone, or were hinted elsewhere.
+struct Turn {
+    due: usize,
+    hinted: usize,
+}
+
 impl Scheduler {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared, state: Mutex::default() }
+    }
+
+    /// Hints whoever is due until `stop`. A tick that has begun comes to its end, so that what was hinted is also noted.
+    pub async fn run(&self, owns: &(dyn Fn(Uuid) -> bool + Send + Sync), stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let pause = match self.turn(owns).await {
+                // There may be more than one tick takes.
+                Ok(turn) if turn.due == BATCH => Duration::ZERO,
+                Ok(_) => TICK,
+                Err(e) => {
+                    tracing::warn!("schedule: {e}; what is due stays due");
+                    RETRY
+                }
+            };
+            tokio::select! {
+                biased;
+                () = &mut stop => return,
+                () = self.shared.clock.sleep(pause) => {}
+            }
+        }
     }
 
     /// Appends a hint for each connection that is due and ours, at most so many at once. `owns` says whose hints this instance reads.
@@ -73,9 +108,14 @@ impl Scheduler {
     /// # Errors
     /// [`Unavailable`] when store or log do not answer: what is due stays due.
     pub async fn tick(&self, owns: &(dyn Fn(Uuid) -> bool + Send + Sync)) -> Result<usize, Unavailable> {
+        self.turn(owns).await.map(|turn| turn.hinted)
+    }
+
+    async fn turn(&self, owns: &(dyn Fn(Uuid) -> bool + Send + Sync)) -> Result<Turn, Unavailable> {
         let mut state = self.state.lock().await;
+        self.look(&mut state, self.shared.clock.now()).await?;
+        // A look takes its time.
         let now = self.shared.clock.now();
-        self.look(&mut state, now).await?;
         let due = state.due(owns, now);
         let hinted = self.hint(&mut state, &due, now).await;
         if hinted.is_err() {
@@ -84,7 +124,7 @@ impl Scheduler {
                 state.shards[entry.shard].queue.push(Reverse((entry.at, entry.id)));
             }
         }
-        hinted
+        hinted.map(|hinted| Turn { due: due.len(), hinted })
     }
 
     /// Hints first, then the next times: dying in between asks twice, which is harmless.
@@ -133,22 +173,22 @@ impl Scheduler {
         Ok(hinted)
     }
 
-    /// Reads who is there: all shards at the start, then one after the other, so that no more than one is held twice.
+    /// Reads who is there: all shards at the start, then at most one in a tick, so that a tick is never long and no more than one is held twice.
     async fn look(&self, state: &mut State, now: i64) -> Result<(), Unavailable> {
-        for _ in 0..SHARDS {
-            let index = state.next;
-            let shard = &state.shards[index];
-            if shard.looked.is_some_and(|at| now - at < micros(LOOK)) {
-                return Ok(());
-            }
-            let fresh = shard.looked.is_some();
+        let unread: Vec<usize> = (0..state.shards.len()).filter(|index| state.shards[*index].looked.is_none()).collect();
+        let mut reads = futures::stream::iter(unread)
+            .map(|index| async move { self.read(index, now).await.map(|queue| (index, queue)) })
+            .buffer_unordered(AT_START);
+        while let Some((index, queue)) = reads.try_next().await? {
+            // As if they had been read one after the other: their next looks are spread over the time between two.
+            let ago = micros(LOOK) * (usize::from(SHARDS) - 1 - index) as i64 / i64::from(SHARDS);
+            state.shards[index] = Shard { queue, looked: Some(now - ago) };
+        }
+        let index = state.next;
+        if state.shards[index].looked.is_some_and(|at| now - at >= micros(LOOK)) {
             let queue = self.read(index, now).await?;
             state.shards[index] = Shard { queue, looked: Some(now) };
             state.next = (index + 1) % usize::from(SHARDS);
-            if fresh {
-                // One shard per tick: a tick is never long.
-                return Ok(());
-            }
         }
         Ok(())
     }
@@ -185,8 +225,7 @@ impl State {
                 if owns(id) {
                     due.push(Due { id, at, shard: index });
                 } else {
-                    // Looked at again in a while: the partition may come to us.
-                    others.push(Reverse((now + micros(LOOK), id)));
+                    others.push(Reverse((now + micros(OTHERS), id)));
                 }
             }
             shard.queue.extend(others);

@@ -19,7 +19,6 @@ use headwater_sinks::fhir::FhirSink;
 use headwater_sinks::hooks::HooksSink;
 use headwater_sinks::scylla::ScyllaSink;
 use headwater_store::Store;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -226,7 +225,10 @@ pub async fn fetch(app: &Arc<App>, store: Arc<dyn Store>, tasks: &mut Supervisor
         held.lock().expect("nothing panics under this lock").contains(&key)
     };
     let (scheduler, stop) = (ingest.scheduler(), tasks.stop());
-    tasks.start("schedule", schedule(scheduler, owns, stop));
+    tasks.start("schedule", async move {
+        scheduler.run(&owns, stop.cancelled()).await;
+        Ok(())
+    });
     Ok(())
 }
 
@@ -234,22 +236,6 @@ pub async fn fetch(app: &Arc<App>, store: Arc<dyn Store>, tasks: &mut Supervisor
 fn land(ingest: &headwater_ingest::Ingest, tasks: &mut Supervisor) {
     let tokens = ingest.tokens();
     tasks.last(async move { tokens.landed().await });
-}
-
-async fn schedule(
-    scheduler: Arc<headwater_ingest::Scheduler>,
-    owns: impl Fn(Uuid) -> bool + Send + Sync,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-        }
-        if let Err(e) = scheduler.tick(&owns).await {
-            tracing::warn!("schedule: {e}; what is due stays due");
-        }
-    }
 }
 
 /// A sink from its section of the configuration.

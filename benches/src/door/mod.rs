@@ -174,7 +174,7 @@ impl Door {
 
     fn command(&self, rig: &Rig<'_>, entrant: &Entrant, topic: &str, listen: &str) -> anyhow::Result<Command> {
         let mut command = match &entrant.kind {
-            Kind::Ours | Kind::ExactlyOnce(_) => {
+            Kind::Ours => {
                 let mut ours = rig.command(&["receive"]);
                 ours.env("HEADWATER_LISTEN__RECEIVE", listen).env("HEADWATER_LISTEN__OPS", address()?);
                 return Ok(ours);
@@ -189,6 +189,7 @@ impl Door {
                 peer.args(["--bootstrap", &self.parts.bootstrap, "--registry", &self.parts.registry, "--to", topic]);
                 peer
             }
+            Kind::Written | Kind::ExactlyOnce(_) => anyhow::bail!("only from a topic"),
         };
         command.args(["--listen", listen, "--key", KEY]);
         Ok(command)

@@ -6,7 +6,6 @@
 //! taken off, and the worst of that steady time is told beside it.
 
 mod feed;
-mod group;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -15,8 +14,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use self::feed::{Feed, now};
-use self::group::{Group, Holders};
 use self::watch::Watch;
+use crate::group::{Group, Holders};
 use crate::payload;
 use crate::rig::{Parts, Rig, Role};
 

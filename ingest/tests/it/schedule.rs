@@ -42,6 +42,25 @@ async fn however_many_are_due_each_is_hinted_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn it_runs_until_it_is_told_to_end_and_hints_each_once() {
+    let world = World::new().await;
+    let ids = due(&world, 1300).await;
+    let scheduler = world.ingest.scheduler();
+    let all = async {
+        while hinted(&world).len() < 1300 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let run = scheduler.run(&|_| true, all);
+    tokio::time::timeout(std::time::Duration::from_secs(30), run).await.expect("all are hinted, and it has ended");
+    let hinted = hinted(&world);
+    assert_eq!(hinted.len(), 1300);
+    assert_eq!(hinted.into_iter().collect::<HashSet<_>>(), ids);
+    // What was hinted is noted: who starts anew hints nobody.
+    assert_eq!(world.ingest.scheduler().tick(&|_| true).await.expect("the store"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_due_stays_due_while_the_log_fails() {
     let world = World::new().await;
     let ids = due(&world, 3).await;
