@@ -168,7 +168,7 @@ impl Default for GroupSettings {
             drain_ms: 10_000,
             stall_ms: 120_000,
             fetch_wait_ms: 100,
-            linger_ms: 25,
+            linger_ms: 5,
             breaker: breaker::Settings::default(),
         }
     }

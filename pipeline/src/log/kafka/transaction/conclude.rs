@@ -59,7 +59,9 @@ pub(super) struct Conclude<C> {
 impl<C: Coordinator> Conclude<C> {
     /// Ends the transaction that these entered, whatever happened so far, and answers them. An error means that there will be no other.
     pub fn conclude(&mut self, entered: Vec<Entry>, began: Instant, so_far: Result<(), Trouble>) -> Result<(), String> {
+        let collected = began.elapsed();
         let flushed = so_far.and_then(|()| self.coordinator.flush());
+        let acknowledged = began.elapsed();
         let (ended, tried) = match flushed {
             Ok(()) => self.commit(&entered),
             Err(trouble) => (Err(trouble), false),
@@ -67,6 +69,7 @@ impl<C: Coordinator> Conclude<C> {
         let trouble = match ended {
             Ok(()) => {
                 telemetry::transaction("committed");
+                tracing::debug!(batches = entered.len(), ?collected, ?acknowledged, committed = ?began.elapsed(), "transaction");
                 entered.into_iter().for_each(|entry| drop(entry.answer.send(Ok(()))));
                 return Ok(());
             }
