@@ -64,8 +64,8 @@ pub fn of(jobs: &[Job<'_>], machine: &Machine) -> String {
             text class="faint" x=(EDGE) y="58" { "The same job done by other programs: CPU-seconds, ours = 1, shorter is better." }
             text class="faint" x=(EDGE) y="75" { "Bars: median of the rounds. Lines: from the least to the most." }
             @for (place, (part, name)) in [(Part::Ours, "Headwater"), (Part::Floor, "floor: the least anybody pays"), (Part::Peer, "others")].iter().enumerate() {
-                rect class=(class(*part)) x=(WIDTH - 210.0) y=(22.0 + 18.0 * place as f64) width="12" height="12" rx="2" {}
-                text class="faint" x=(WIDTH - 192.0) y=(32.0 + 18.0 * place as f64) { (name) }
+                rect class=(class(*part)) x=(WIDTH - 224.0) y=(22.0 + 18.0 * place as f64) width="12" height="12" rx="2" {}
+                text class="faint" x=(WIDTH - 206.0) y=(32.0 + 18.0 * place as f64) { (name) }
             }
             @for (job, top) in jobs.iter().zip(tops) { (bars(job, top)) }
             text class="faint" x=(EDGE) y=(whole - 20.0) { (machine) }
