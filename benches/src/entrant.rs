@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use crate::process::Cost;
+use crate::results::{self, Entry, Latency, Machine, Part, Results, Round, Spread};
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -26,13 +27,15 @@ pub struct Entrant<O> {
     pub kind: Kind,
     /// Per million records, one of each round.
     pub costs: Vec<Cost>,
+    /// One of each round, where anybody waits for an answer.
+    pub latencies: Vec<Latency>,
     /// What it made in the first round.
     pub outcome: Option<O>,
 }
 
 impl<O> Entrant<O> {
     pub fn new(name: &str, kind: Kind) -> Self {
-        Self { name: name.to_owned(), kind, costs: vec![], outcome: None }
+        Self { name: name.to_owned(), kind, costs: vec![], latencies: vec![], outcome: None }
     }
 
     /// As part of the name of a topic.
@@ -60,6 +63,22 @@ impl<O> Entrant<O> {
         self.costs.push(cost);
         Ok(())
     }
+
+    fn entry(&self) -> Entry {
+        let part = match self.kind {
+            Kind::Floor | Kind::Written => Part::Floor,
+            Kind::Ours | Kind::ExactlyOnce(_) => Part::Ours,
+            Kind::Peer(_) => Part::Peer,
+        };
+        let round = |(round, cost): (usize, &Cost)| Round {
+            cpu_seconds_per_million: cost.cpu_seconds,
+            wall_seconds_per_million: cost.wall_seconds,
+            records_per_second: 1e6 / cost.wall_seconds,
+            peak_mib: cost.peak_mib,
+            latency: self.latencies.get(round).copied(),
+        };
+        Entry { name: self.name.clone(), part, rounds: self.costs.iter().enumerate().map(round).collect() }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -75,11 +94,18 @@ pub struct Contest {
     /// The one CPU that each subject runs on, by taskset; the servers belong on another
     #[arg(long)]
     cpu: Option<usize>,
+    /// Also writes what each round cost, into this folder, for `report`
+    #[arg(long, value_name = "FOLDER")]
+    results: Option<PathBuf>,
 }
 
 impl Contest {
     /// The floor, ours, and the peers, which are built here.
     pub fn entrants<O>(&self, floor: &str, ours: &str) -> anyhow::Result<Vec<Entrant<O>>> {
+        if let Some(folder) = &self.results {
+            // Before all the rounds, not after them.
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
         let mut entrants = vec![Entrant::new(floor, Kind::Floor), Entrant::new(ours, Kind::Ours)];
         if self.control {
             entrants.push(Entrant::new(&format!("{ours} again"), Kind::Ours));
@@ -89,6 +115,18 @@ impl Contest {
             entrants.push(Entrant::new(&name, Kind::Peer(folder)));
         }
         Ok(entrants)
+    }
+
+    /// Writes what a job cost in millions `of` something, where that is asked for: also where not all made the `same`, which is passed on.
+    pub fn note<O, S>(&self, job: &str, of: &str, entrants: &[Entrant<O>], same: anyhow::Result<S>) -> anyhow::Result<S> {
+        let Some(folder) = &self.results else { return same };
+        let written = Machine::here().and_then(|machine| {
+            let entries = entrants.iter().map(Entrant::entry).collect();
+            let (job, of, command) = (job.to_owned(), of.to_owned(), results::command());
+            Results { job, of, machine, command, same: same.is_ok(), entries }.write(folder)
+        });
+        // What went wrong first is the reason.
+        same.and_then(|same| written.map(|()| same))
     }
 
     /// The same command on its CPU. `taskset` becomes what it starts, so it costs nothing that is counted later.
@@ -132,10 +170,9 @@ pub fn ratios<O>(entrants: &[Entrant<O>]) {
     let Some(ours) = entrants.iter().find(|entrant| entrant.kind == Kind::Ours) else { return };
     for other in entrants.iter().filter(|other| other.name != ours.name) {
         for (what, of) in [("CPU", (|c| c.cpu_seconds) as fn(&Cost) -> f64), ("wall", |c| c.wall_seconds)] {
-            let mut ratios: Vec<f64> = other.costs.iter().zip(&ours.costs).map(|(other, ours)| of(other) / of(ours)).collect();
-            ratios.sort_by(f64::total_cmp);
-            let (Some(least), Some(most)) = (ratios.first(), ratios.last()) else { continue };
-            println!("{}/{}, {what}: {:.2}  ({least:.2} to {most:.2})", other.name, ours.name, ratios[ratios.len() / 2]);
+            let ratios = other.costs.iter().zip(&ours.costs).map(|(other, ours)| of(other) / of(ours));
+            let Some(Spread { least, median, most }) = Spread::of(ratios) else { continue };
+            println!("{}/{}, {what}: {median:.2}  ({least:.2} to {most:.2})", other.name, ours.name);
         }
     }
 }

@@ -2,7 +2,8 @@
 //! broker, rounds interleaved. Start at `normalize.rs`. `door` measures what taking one call costs, `sink` what writing rows costs beside the bare
 //! driver, `replay.rs` what going through raw records once more costs, `import.rs` a large file, `reading.rs` what pages cost beside a bare read,
 //! `connections.rs` what many connections cost, `schedule` how late they are asked, `idle.rs` what roles hold with nothing to do, `cost.rs` what a
-//! cost sheet is made of, `overload.rs` what the door does with more than it carries, `scale_out` what stands still while instances come and go.
+//! cost sheet is made of, `overload.rs` what the door does with more than it carries, `scale_out` what stands still while instances come and go;
+//! `report` makes a page and a picture of comparisons, of which `results.rs` is the file.
 
 mod broker;
 mod connections;
@@ -21,6 +22,8 @@ mod payload;
 mod process;
 mod reading;
 mod replay;
+mod report;
+mod results;
 mod rig;
 mod rows;
 mod scale_out;
@@ -62,6 +65,8 @@ enum Command {
     ScaleOut(scale_out::ScaleOut),
     /// Observations into Cassandra, beside the bare driver with the same rows
     Sink(sink::Sink),
+    /// Tables and a picture of what `normalize`, `door` and `sink` left by `--results`
+    Report(report::Report),
     /// The bare copy itself: a subject of `normalize`, run by it
     #[command(hide = true)]
     Copy(copy::Copy),
@@ -88,6 +93,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Overload(command) => command.run().await,
         Command::ScaleOut(command) => command.run().await,
         Command::Sink(command) => command.run().await,
+        Command::Report(command) => command.run(),
         Command::Copy(command) => command.run(),
         Command::BareSink(command) => command.run().await,
         Command::BareDoor(command) => command.run().await,

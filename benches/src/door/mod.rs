@@ -18,6 +18,7 @@ pub use self::bare::BareDoor;
 use crate::digest::Digest;
 use crate::entrant::{Contest, Kind, ratios, same};
 use crate::process::{Cost, Subject, cpu_seconds};
+use crate::results::{Latency, Spread};
 use crate::rig::{Parts, Rig, address};
 
 const PROVIDER: &str = "polar";
@@ -100,7 +101,6 @@ impl Door {
             "MiB"
         );
         let (mut number, mut rate) = (0, self.rate);
-        let mut p99s = vec![vec![]; entrants.len()];
         for round in 1..=self.contest.rounds {
             let mut slowest = f64::INFINITY;
             for entrant in &mut entrants {
@@ -111,18 +111,17 @@ impl Door {
                 number += 1;
             }
             let rate = *rate.get_or_insert((slowest / 2.0).floor());
-            for (entrant, p99s) in entrants.iter_mut().zip(&mut p99s) {
+            for entrant in &mut entrants {
                 let ran = self.enter(&Run { rig, number, rate: Some(rate) }, round, entrant).await;
                 let ran = ran.with_context(|| format!("{} in round {round}, at {rate} a second", entrant.name))?;
-                p99s.push(millis(&ran.done, 0.99));
+                entrant.latencies.push(ran.latency(rate));
                 number += 1;
             }
         }
-        let made = same(&entrants)?;
-        anyhow::ensure!(made.count == PEOPLE, "{} hints are compared, expected {PEOPLE}", made.count);
+        let made = self.contest.note("door", "accepted calls", &entrants, compared(&entrants))?;
         println!("everybody who was told yes is on the topic, with the same hint of all: compared by {made}");
         ratios(&entrants);
-        beside_the_floor(&entrants, &p99s);
+        beside_the_floor(&entrants);
         Ok(())
     }
 
@@ -210,6 +209,11 @@ impl Door {
 }
 
 impl Ran {
+    fn latency(&self, per_second: f64) -> Latency {
+        let [p50_ms, p99_ms, p999_ms] = [0.5, 0.99, 0.999].map(|share| millis(&self.done, share));
+        Latency { per_second, p50_ms, p99_ms, p999_ms }
+    }
+
     fn tell(&self, round: usize, name: &str, rate: Option<f64>, own: f64) {
         let late = |share| self.done.late.value_at_quantile(share) as f64 / 1e3;
         let all: u64 = self.done.answers.values().sum();
@@ -234,17 +238,21 @@ fn millis(done: &Flooded, share: f64) -> f64 {
     done.taken.value_at_quantile(share) as f64 / 1e3
 }
 
+/// As many as were to be compared, the same of all.
+fn compared(entrants: &[Entrant]) -> anyhow::Result<Digest> {
+    let made = same(entrants)?;
+    anyhow::ensure!(made.count == PEOPLE, "{} hints are compared, expected {PEOPLE}", made.count);
+    Ok(made)
+}
+
 /// The floor's rate to everybody's, and what everybody adds to its p99: medians over the rounds.
-fn beside_the_floor(entrants: &[Entrant], p99s: &[Vec<f64>]) {
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    let (Some((floor, others)), Some((floor_p99s, p99s))) = (entrants.split_first(), p99s.split_first()) else { return };
-    for (other, p99s) in others.iter().zip(p99s) {
-        let rate =
-            median(other.costs.iter().zip(&floor.costs).map(|(other, floor)| other.wall_seconds / floor.wall_seconds).collect());
-        let added = median(p99s.iter().zip(floor_p99s).map(|(other, floor)| other - floor).collect());
+fn beside_the_floor(entrants: &[Entrant]) {
+    let Some((floor, others)) = entrants.split_first() else { return };
+    for other in others {
+        let rates = other.costs.iter().zip(&floor.costs).map(|(other, floor)| other.wall_seconds / floor.wall_seconds);
+        let added = other.latencies.iter().zip(&floor.latencies).map(|(other, floor)| other.p99_ms - floor.p99_ms);
+        let (Some(rate), Some(added)) = (Spread::of(rates), Spread::of(added)) else { continue };
+        let (rate, added) = (rate.median, added.median);
         println!("{}: its p99 is {added:.1} ms above that of {}, whose rate is {rate:.2} times its own", other.name, floor.name);
     }
 }

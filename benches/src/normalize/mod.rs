@@ -96,11 +96,17 @@ impl Normalize {
                     .with_context(|| format!("{} in round {round}", entrant.name))?;
             }
         }
-        let (made, expected) = (same(&entrants)?, self.records * payload::EACH);
-        anyhow::ensure!(made.count == expected, "normalize made {made} records, expected {expected}");
+        let made = self.contest.note("normalize", "raw records", &entrants, self.made(&entrants))?;
         println!("one record in is three observations out, and all made the same: {made} records");
         ratios(&entrants);
         Ok(())
+    }
+
+    /// All that was expected, the same of all.
+    fn made(&self, entrants: &[Entrant]) -> anyhow::Result<Digest> {
+        let (made, expected) = (same(entrants)?, self.records * payload::EACH);
+        anyhow::ensure!(made.count == expected, "normalize made {made} records, expected {expected}");
+        Ok(made)
     }
 
     /// One run of one entrant. `written`: where the output of ours begins.

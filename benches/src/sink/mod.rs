@@ -64,13 +64,7 @@ impl Sink {
                 self.enter(rig, &feed, round, entrant).await.with_context(|| format!("{} in round {round}", entrant.name))?;
             }
         }
-        let written = same(&entrants)?;
-        anyhow::ensure!(
-            written.observations.count == feed.total,
-            "{} rows of observations were written, expected {}",
-            written.observations.count,
-            feed.total
-        );
+        let written = self.contest.note("sink", "observations", &entrants, wrote(&entrants, feed.total))?;
         println!("all wrote the same: observations {written}");
         ratios(&entrants);
         Ok(())
@@ -143,4 +137,12 @@ impl Sink {
         command.args(["--node", &self.parts.node, "--keyspace", keyspace]);
         Ok(command)
     }
+}
+
+/// All that was expected, the same of all.
+fn wrote(entrants: &[Entrant], expected: u64) -> anyhow::Result<Written> {
+    let written = same(entrants)?;
+    let rows = written.observations.count;
+    anyhow::ensure!(rows == expected, "{rows} rows of observations were written, expected {expected}");
+    Ok(written)
 }
