@@ -4,11 +4,16 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use headwater_schemas::topics;
 
+use super::plan::until;
 use crate::payload;
 use crate::process::{Cost, Subject};
 use crate::rig::{Parts, Rig};
+
+/// How often it is looked whether both are there.
+const LOOK: Duration = Duration::from_millis(200);
 
 pub struct Line([Subject; 2]);
 
@@ -32,8 +37,34 @@ impl Line {
         Ok(Self([normalize, Subject::start(store.args(["--node", &parts.node, "--keyspace", &rig.namespace]))?]))
     }
 
+    /// An error as soon as one of them has ended.
+    pub async fn ended(&mut self) -> anyhow::Error {
+        loop {
+            if let Err(why) = self.running() {
+                return why;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// What it has cost at a moment to come; an error where one of them ends before.
+    pub async fn cost_at(&mut self, moment: i64) -> anyhow::Result<Cost> {
+        tokio::select! {
+            why = self.ended() => return Err(why),
+            () = tokio::time::sleep(until(moment)) => {}
+        }
+        self.cost()
+    }
+
+    fn running(&mut self) -> anyhow::Result<()> {
+        self.0
+            .iter_mut()
+            .zip(["normalizes", "stores"])
+            .try_for_each(|(subject, what)| subject.running().with_context(|| format!("the program that {what}")))
+    }
+
     /// Of both together.
-    pub fn cost(&self) -> anyhow::Result<Cost> {
+    fn cost(&self) -> anyhow::Result<Cost> {
         let [a, b] = [self.0[0].cost()?, self.0[1].cost()?];
         Ok(Cost {
             cpu_seconds: a.cpu_seconds + b.cpu_seconds,
@@ -43,11 +74,11 @@ impl Line {
     }
 
     /// Waits until it is so; an error where one of them has ended.
-    pub fn wait(&mut self, patience: Duration, mut until: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    pub fn wait(&mut self, patience: Duration, mut done: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
         let [normalize, store] = &mut self.0;
         normalize.wait(patience, || {
             store.running()?;
-            until()
+            done()
         })
     }
 

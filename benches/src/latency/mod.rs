@@ -22,7 +22,7 @@ use clap::Args;
 use self::feed::{Feed, To};
 use self::floor::LINGERS;
 use self::line::{Line, observations};
-use self::plan::{Plan, now, until};
+use self::plan::{Plan, now};
 use self::reader::Reader;
 use self::table::{Floors, Ran, Times};
 use crate::entrant::{Kind, built, same};
@@ -201,16 +201,17 @@ impl Latency {
         let first = (round - 1) * self.each_round(rate);
         let one = Plan { first, warm: 1, counted: 0, rate, begins: now() };
         Feed::start(&broker, to.clone(), one)?.end()?;
-        reader.there(first, now()).await.context("it takes no part")?;
+        tokio::select! {
+            there = reader.there(first, now()) => there.context("it takes no part")?,
+            why = line.ended() => return Err(why),
+        };
 
         let (warm, counted) = (count(rate, self.warm), count(rate, self.seconds));
         let plan = Plan { first: first + 1, warm, counted, rate, begins: now() + HEAD_START };
         let feed = Feed::start(&broker, to, plan)?;
         let spent = async {
-            tokio::time::sleep(until(plan.due(plan.first + warm))).await;
-            let from = line.cost()?;
-            tokio::time::sleep(until(plan.due(plan.first + plan.len()))).await;
-            anyhow::Ok((from, line.cost()?))
+            let from = line.cost_at(plan.due(plan.first + warm)).await?;
+            anyhow::Ok((from, line.cost_at(plan.due(plan.first + plan.len())).await?))
         };
         let (read, (from, to)) = tokio::try_join!(reader.follow(&plan, self.followed), spent)?;
         let late = feed.end()?;
