@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -45,6 +45,15 @@ impl Broker<'_> {
         while let Err(why) = self.total(topic) {
             anyhow::ensure!(Instant::now() < until, "{topic} was made and is not there: {why}");
         }
+        Ok(())
+    }
+
+    /// Has the broker stamp a topic's records when they arrive.
+    pub async fn stamp(&self, topic: &str) -> anyhow::Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let stamped = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("message.timestamp.type", "LogAppendTime");
+        let done = admin.alter_configs([&stamped], &AdminOptions::new().request_timeout(Some(TIMEOUT))).await?;
+        done.into_iter().next().context("no answer")?.map_err(|(_, code)| anyhow::anyhow!("cannot configure {topic}: {code}"))?;
         Ok(())
     }
 

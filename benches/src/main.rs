@@ -2,8 +2,8 @@
 //! broker, rounds interleaved. Start at `normalize.rs`. `door` measures what taking one call costs, `sink` what writing rows costs beside the bare
 //! driver, `replay.rs` what going through raw records once more costs, `import.rs` a large file, `reading.rs` what pages cost beside a bare read,
 //! `connections.rs` what many connections cost, `schedule` how late they are asked, `idle.rs` what roles hold with nothing to do, `cost.rs` what a
-//! cost sheet is made of, `overload.rs` what the door does with more than it carries, `scale_out` what stands still while instances come and go;
-//! `report` makes a page and a picture of comparisons, of which `results.rs` is the file.
+//! cost sheet is made of, `latency` how long a record is under way to its rows, `overload.rs` what the door does with more than it carries, `scale_out`
+//! what stands still while instances come and go; `report` makes a page and a picture of comparisons, of which `results.rs` is the file.
 
 mod broker;
 mod connections;
@@ -16,6 +16,7 @@ mod group;
 mod held;
 mod idle;
 mod import;
+mod latency;
 mod normalize;
 mod overload;
 mod payload;
@@ -63,6 +64,8 @@ enum Command {
     Overload(overload::Overload),
     /// What stands still while instances come and go
     ScaleOut(scale_out::ScaleOut),
+    /// From when a raw record was due on its topic until its rows can be read, beside what brokers and Cassandra take at least and peers
+    Latency(latency::Latency),
     /// Observations into Cassandra, beside the bare driver with the same rows
     Sink(sink::Sink),
     /// Tables and a picture of what `normalize`, `door` and `sink` left by `--results`
@@ -92,6 +95,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Import(command) => command.run().await,
         Command::Overload(command) => command.run().await,
         Command::ScaleOut(command) => command.run().await,
+        Command::Latency(command) => command.run().await,
         Command::Sink(command) => command.run().await,
         Command::Report(command) => command.run(),
         Command::Copy(command) => command.run(),

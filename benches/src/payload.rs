@@ -1,5 +1,6 @@
 //! Raw records as the fetcher makes them, about a kilobyte each, every one with its own values.
 
+use headwater_schemas::codes::{self, Measure};
 use headwater_schemas::ids;
 use headwater_schemas::raw::Raw;
 use headwater_schemas::topics::{self, Subject as _};
@@ -10,6 +11,11 @@ use uuid::Uuid;
 pub const PROVIDER: &str = "withings";
 /// Observations of one record.
 pub const EACH: u64 = 3;
+
+/// What they are of.
+pub static MEASURES: [&Measure; EACH as usize] = [&codes::WEIGHT, &codes::BODY_FAT, &codes::MUSCLE_MASS];
+/// The number of the first group.
+const GROUP: u64 = 5_000_000_000;
 
 /// The topic of these records.
 pub fn topic(namespace: &str) -> String {
@@ -39,12 +45,26 @@ pub fn sealed(n: u64, schema_id: u32, key: &DataKey) -> anyhow::Result<(String, 
     Ok((connection.to_string(), framed(&raw, schema_id)))
 }
 
+/// When the observations of record `n` start, in microseconds since the epoch.
+pub fn start(n: u64) -> i64 {
+    (date(n) * 1_000_000).cast_signed()
+}
+
+/// Which record an observation is of.
+pub fn number(record_id: &str) -> Option<u64> {
+    record_id.split_once(':')?.0.parse::<u64>().ok()?.checked_sub(GROUP)
+}
+
+fn date(n: u64) -> u64 {
+    1_780_000_000 + n % 10_000_000
+}
+
 fn connection(n: u64) -> Uuid {
     ids::connection(PROVIDER, &format!("user-{}", n % PEOPLE))
 }
 
 fn body(n: u64) -> String {
-    let (grpid, date, weight) = (5_000_000_000 + n, 1_780_000_000 + n % 10_000_000, 60_000 + n % 30_000);
+    let (grpid, date, weight) = (GROUP + n, date(n), 60_000 + n % 30_000);
     format!(
         r#"{{"status":0,"body":{{"updatetime":{date},"timezone":"Europe/Paris","measuregrps":[{{"grpid":{grpid},"attrib":0,"date":{date},"created":{date},"modified":{date},"category":1,"deviceid":"892359876fd8805ac45bab078c4828692f0276b1","hash_deviceid":"892359876fd8805ac45bab078c4828692f0276b1","measures":[{{"value":{weight},"type":1,"unit":-3,"algo":0,"fm":3}},{{"value":{},"type":6,"unit":-3,"algo":0,"fm":3}},{{"value":{},"type":76,"unit":-2,"algo":0,"fm":3}}],"modelid":13,"model":"Body Cardio","comment":null}}],"more":0,"offset":0}}}}"#,
         18_000 + n % 9000,

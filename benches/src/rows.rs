@@ -43,10 +43,11 @@ impl std::fmt::Display for Written {
     }
 }
 
-/// Of every row but when it was stored, in which two that do the same differ: of that only whether it is there as it should be.
-pub async fn written(session: &Session, keyspace: &str) -> anyhow::Result<Written> {
+/// Of every row but when it was stored and what the topic of raw records is called, in which two that do the same differ: of these only whether they
+/// are there as they should be.
+pub async fn written(session: &Session, keyspace: &str, raw: &str) -> anyhow::Result<Written> {
     let observations = each(session, keyspace, &TIMED, |row| {
-        let mut row: Value = serde_json::from_str(&row).context("a row that is no JSON")?;
+        let mut row: Value = serde_json::from_str(&row.replace(raw, "raw")).context("a row that is no JSON")?;
         let stored = row.pointer_mut("/body/stored_at").context("a row without body.stored_at")?;
         *stored = stored.as_i64().is_some_and(i64::is_negative).into();
         Ok(row.to_string())

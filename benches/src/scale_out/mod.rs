@@ -67,7 +67,7 @@ impl ScaleOut {
         anyhow::ensure!(!topics.is_empty(), "the broker has no raw topics of this run, expected those just made");
         let targets =
             topics.iter().map(|topic| Ok((topic.clone(), broker.schema_id(topic)?))).collect::<anyhow::Result<Vec<_>>>()?;
-        let watch = Watch::start(&client, &headwater_schemas::topics::OBSERVATION.name(&rig.namespace, None)).await?;
+        let watch = Watch::start(&broker, &headwater_schemas::topics::OBSERVATION.name(&rig.namespace, None)).await?;
         let feed = Feed::start(&client, &targets, self.rate)?;
         let group = Group::new(&client, format!("{}.normalize", rig.namespace))?;
         let bench = Bench {

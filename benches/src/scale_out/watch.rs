@@ -10,13 +10,11 @@ use anyhow::Context as _;
 use headwater_schemas::observation::Observation;
 use headwater_schemas::topics::Subject as _;
 use headwater_schemas::wire;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::{ClientConfig, Message as _};
 
-use crate::broker::TIMEOUT;
+use crate::broker::Broker;
 
 /// Raw topic and offset, to the broker's time of the first observation in milliseconds, and how many observations there are.
 type Seen = HashMap<(String, i64), (i64, u32)>;
@@ -30,13 +28,10 @@ pub struct Watch {
 
 impl Watch {
     /// Has the broker stamp the topic's records when they arrive, and reads it.
-    pub async fn start(client: &ClientConfig, topic: &str) -> anyhow::Result<Self> {
-        let admin: AdminClient<DefaultClientContext> = client.create()?;
-        let stamped = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("message.timestamp.type", "LogAppendTime");
-        let done = admin.alter_configs([&stamped], &AdminOptions::new().request_timeout(Some(TIMEOUT))).await?;
-        done.into_iter().next().context("no answer")?.map_err(|(_, code)| anyhow::anyhow!("cannot configure {topic}: {code}"))?;
+    pub async fn start(broker: &Broker<'_>, topic: &str) -> anyhow::Result<Self> {
+        broker.stamp(topic).await?;
         let consumer: BaseConsumer =
-            client.clone().set("group.id", format!("{topic}.watch")).set("fetch.wait.max.ms", "50").create()?;
+            broker.client().set("group.id", format!("{topic}.watch")).set("fetch.wait.max.ms", "50").create()?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, 0, Offset::Beginning)?;
         consumer.assign(&list)?;

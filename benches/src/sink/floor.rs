@@ -126,16 +126,21 @@ impl BareSink {
         let session =
             SessionBuilder::new().known_node(&self.node).default_execution_profile_handle(profile.into_handle()).build().await?;
         let keyspace = &self.keyspace;
-        let row = format!(
-            "INSERT INTO {keyspace}.observations (subject_id, month, data_type, start_at, id, body) VALUES (?, ?, ?, ?, ?, ?) \
-             USING TIMESTAMP ? AND TTL ?"
-        );
+        let row = insert(keyspace);
         let month = format!("INSERT INTO {keyspace}.observation_months (subject_id, month, data_type) VALUES (?, ?, ?)");
         let (mut row, mut month) = (session.prepare(row).await?, session.prepare(month).await?);
         row.set_is_idempotent(true);
         month.set_is_idempotent(true);
         Ok(Bare { session, row, month })
     }
+}
+
+/// The statement that writes a row of an observation.
+pub fn insert(keyspace: &str) -> String {
+    format!(
+        "INSERT INTO {keyspace}.observations (subject_id, month, data_type, start_at, id, body) VALUES (?, ?, ?, ?, ?, ?) \
+         USING TIMESTAMP ? AND TTL ?"
+    )
 }
 
 impl Bare {

@@ -18,7 +18,7 @@ use crate::process::Subject;
 use crate::rig::{Parts, Rig, address, drop_keyspace};
 use crate::rows::{self, Written};
 
-pub use floor::BareSink;
+pub use floor::{BareSink, insert};
 
 const PARTITIONS: i32 = 12;
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -112,7 +112,7 @@ impl Sink {
         let done = || Ok(committed()? >= feed.total);
         let (start, seen, end) = subject.between(PATIENCE, warm, committed, done)?;
         if round == 1 {
-            entrant.outcome = Some(rows::written(&rig.session, keyspace).await?);
+            entrant.outcome = Some(rows::written(&rig.session, keyspace, &payload::topic(&rig.namespace)).await?);
         }
         entrant.ran(round, feed.total.saturating_sub(seen), &start, &end)
     }

@@ -41,6 +41,13 @@ impl Delivery {
         self.left.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Keeps the thread until every record is acknowledged or given up. Not by `flush` of rust-rdkafka: beside a thread that polls it always sleeps
+    /// through a slice of 100 ms.
+    pub(super) fn wait(&self) {
+        self.one_done(None);
+        futures::executor::block_on(self.done.notified());
+    }
+
     pub(super) fn failure(&self) -> Option<RDKafkaErrorCode> {
         *self.failed.lock().expect("nothing panics under this lock")
     }

@@ -98,7 +98,7 @@ impl Coordinator for Broker {
     }
 
     fn flush(&mut self) -> Result<(), Trouble> {
-        self.ask("flush", |producer| producer.flush(TIMEOUT))?;
+        self.delivery.wait();
         match self.delivery.failure() {
             None => Ok(()),
             Some(code) => {
