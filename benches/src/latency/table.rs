@@ -88,8 +88,7 @@ impl Ran {
 }
 
 fn three(times: &Histogram<u64>) -> String {
-    let [a, b, c] = [0.5, 0.99, 0.999].map(|share| format!("{:8.1}", at(times, share)));
-    a + &b + &c
+    [0.5, 0.99, 0.999].map(|share| format!("{:8.1}", at(times, share))).concat()
 }
 
 /// All rounds together: the floors and their sum, everybody beside it, and ours beside the others.
