@@ -79,4 +79,4 @@ pub async fn rows(rig: &Rig<'_>, first: u64) -> anyhow::Result<Histogram<u64>> {
 }
 
 /// Linger of the producer before each hop: that of whoever brings raw records, and that between topics.
-pub const LINGERS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(25)];
+pub const LINGERS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(5)];

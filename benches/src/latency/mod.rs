@@ -178,8 +178,8 @@ impl Latency {
     async fn floors(&self, rig: &Rig<'_>, round: u64, rate: f64, floors: &mut Floors) -> anyhow::Result<()> {
         let (broker, seconds) = (rig.broker(), self.seconds.min(HOP));
         let schema_id = broker.schema_id(&payload::topic(&rig.namespace))?;
-        for (linger, times) in LINGERS.into_iter().zip(&mut floors.hops) {
-            let topic = format!("{}.hop{}round{round}", rig.namespace, linger.as_millis());
+        for (hop, (linger, times)) in LINGERS.into_iter().zip(&mut floors.hops).enumerate() {
+            let topic = format!("{}.hop{hop}round{round}", rig.namespace);
             let warm = count(rate, seconds) / WARM;
             let plan = || Plan { first: 0, warm, counted: count(rate, seconds), rate, begins: now() + HEAD_START };
             times.add(floor::hop(&broker, To { topic, schema_id, linger }, plan).await?)?;
