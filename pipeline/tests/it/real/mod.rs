@@ -15,6 +15,7 @@ mod kills;
 mod live;
 mod outages;
 mod overload;
+mod paused;
 mod people;
 mod replay;
 mod replay_kept;
