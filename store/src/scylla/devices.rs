@@ -17,7 +17,7 @@ pub async fn write(store: &ScyllaStore, rows: &[Device<'_>]) -> Result<()> {
             async move { store.execute(statement, (d.subject_id, d.id, DeviceBody::of(d), d.version)).await.map(drop) }.boxed(),
         );
     }
-    in_flight(writes).await
+    in_flight(&store.limit, writes).await
 }
 
 pub async fn list(store: &ScyllaStore, subject_id: &str) -> Result<Vec<StoredDevice>> {

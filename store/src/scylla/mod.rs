@@ -8,6 +8,7 @@ mod conditional;
 mod connections;
 mod devices;
 mod leases;
+mod limit;
 mod observations;
 mod progress;
 mod query;
@@ -49,6 +50,7 @@ use crate::seal::DataKey;
 use crate::vault::{Owner, Rewrapped, Vault};
 use crate::{Result, Store, Unavailable, columns};
 pub use body::ObservationBody;
+use limit::Limit;
 use observations::Months;
 pub use settings::{Consistency, Settings, Tls};
 use statements::Statements;
@@ -56,7 +58,7 @@ use statements::Statements;
 /// How long one request may take, retries of the driver included.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Requests in flight for one call.
+/// Requests of one call that are on their way, or wait for their turn, at once.
 const IN_FLIGHT: usize = 64;
 
 /// State in a cluster.
@@ -67,6 +69,7 @@ pub struct ScyllaStore {
     /// Prepared at the first use, because the tables may come later than the connection.
     statements: OnceCell<Statements>,
     months: Mutex<Months>,
+    limit: Limit,
 }
 
 impl std::fmt::Debug for ScyllaStore {
@@ -102,7 +105,14 @@ impl ScyllaStore {
             builder = builder.tls_context(Some(tls.context()?));
         }
         let session = builder.build().await.map_err(|_| Unavailable::new("cql: no node could be connected to"))?;
-        Ok(Self { session, settings, vault: keys.into(), statements: OnceCell::new(), months: Mutex::default() })
+        Ok(Self {
+            session,
+            settings,
+            vault: keys.into(),
+            statements: OnceCell::new(),
+            months: Mutex::default(),
+            limit: Limit::default(),
+        })
     }
 
     fn forget_months(&self, subject: &str) {
@@ -312,8 +322,9 @@ impl Store for ScyllaStore {
 }
 
 /// Runs requests, a bounded number at a time. Boxed, because the compiler cannot yet see a stream of borrowing futures as `Send`.
-async fn in_flight(requests: Vec<BoxFuture<'_, Result<()>>>) -> Result<()> {
-    stream::iter(requests).buffer_unordered(IN_FLIGHT).try_collect().await
+async fn in_flight(limit: &Limit, requests: Vec<BoxFuture<'_, Result<()>>>) -> Result<()> {
+    let turns: Vec<_> = requests.into_iter().map(|request| limit.run(request)).collect();
+    stream::iter(turns).buffer_unordered(IN_FLIGHT).try_collect().await
 }
 
 /// Names what happened without the server's text, which may quote a value.

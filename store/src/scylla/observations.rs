@@ -27,7 +27,7 @@ pub async fn write(store: &ScyllaStore, rows: &[Observation<'_>], at: i64) -> Re
     for (partition, entries) in partitions {
         batches.extend(split(entries).into_iter().map(|entries| write_batch(store, partition, entries).boxed()));
     }
-    in_flight(batches).await
+    in_flight(&store.limit, batches).await
 }
 
 /// Subject and month.
@@ -121,7 +121,7 @@ async fn write_months(store: &ScyllaStore, places: HashSet<Place<'_>>) -> Result
     }
     let statement = &store.statements().await?.put_month;
     let writes = missing.iter().map(|&place| async move { store.execute(statement, place).await.map(drop) }.boxed()).collect();
-    in_flight(writes).await?;
+    in_flight(&store.limit, writes).await?;
     let mut months = store.months.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     missing.into_iter().for_each(|place| months.remember(place));
     Ok(())
