@@ -91,7 +91,7 @@ struct Inner {
 }
 
 impl Producer {
-    /// `linger` is how long records wait for company: 5 ms at the door, 50 ms between topics.
+    /// `linger` is how long records wait for company.
     ///
     /// # Errors
     /// When librdkafka refuses the configuration.
