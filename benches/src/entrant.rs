@@ -20,6 +20,8 @@ pub enum Kind {
     ExactlyOnce(u64),
     /// The same job by others, in this folder.
     Peer(PathBuf),
+    /// A peer exactly once, at this commit interval in milliseconds.
+    PeerExactlyOnce(PathBuf, u64),
 }
 
 pub struct Entrant<O> {
@@ -68,7 +70,7 @@ impl<O> Entrant<O> {
         let part = match self.kind {
             Kind::Floor | Kind::Written => Part::Floor,
             Kind::Ours | Kind::ExactlyOnce(_) => Part::Ours,
-            Kind::Peer(_) => Part::Peer,
+            Kind::Peer(_) | Kind::PeerExactlyOnce(..) => Part::Peer,
         };
         let round = |(round, cost): (usize, &Cost)| Round {
             cpu_seconds_per_million: cost.cpu_seconds,

@@ -7,6 +7,8 @@ use anyhow::Context as _;
 
 /// Clock ticks per second of `/proc`: fixed at 100 on Linux.
 const TICKS: f64 = 100.0;
+/// Between two looks at a subject. A copy is through in half a second.
+const LOOK: Duration = Duration::from_millis(20);
 
 pub struct Subject {
     child: Child,
@@ -80,7 +82,7 @@ impl Subject {
         while !until()? {
             self.running().context("the subject")?;
             anyhow::ensure!(self.started.elapsed() < timeout, "the subject did not finish within {timeout:?}");
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(LOOK);
         }
         Ok(())
     }

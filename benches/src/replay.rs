@@ -1,4 +1,5 @@
-//! `headwater replay` over a whole raw topic, twice, on the real parts: what it costs, and that the store holds the very same rows after it.
+//! `headwater replay` over a whole raw topic, twice, on the real parts: what it costs, and that the store holds the very same rows after it. Then once
+//! more with nobody at work beside it, and a bare read of the same records: what nobody gets below.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +7,7 @@ use clap::Args;
 use headwater_schemas::topics;
 
 use crate::payload;
-use crate::process::Cost;
+use crate::process::{Cost, cpu_seconds};
 use crate::rig::{Parts, Rig};
 use crate::rows;
 
@@ -32,8 +33,7 @@ impl Replay {
         let bytes = rig.broker().fill(&rig.namespace, records)?;
         println!("{records} raw records of {} bytes on average, {PARTITIONS} partitions", bytes / records.max(1));
         // Both stay: a replay runs beside live traffic.
-        let _normalize = rig.start(&["process", "normalize"], &[])?;
-        let _scylla = rig.start(&["sink", "scylla"], &[])?;
+        let workers = [rig.start(&["process", "normalize"], &[])?, rig.start(&["sink", "scylla"], &[])?];
         let started = Instant::now();
         rig.stored(patience(self.records))?;
         println!("normalized and stored in {:.1} s", started.elapsed().as_secs_f64());
@@ -51,18 +51,38 @@ impl Replay {
             rig.stored(patience(self.records))?;
             let after = rows::digest(&rig.session, &rig.namespace).await?;
             println!("replay {round}: {after} rows");
+            self.print("", cost.cpu_seconds, cost.wall_seconds);
             println!(
-                "          {:.1} s, {:.1} CPU s per million, {:.0} raw records/s, peak {:.0} MiB; the sink was through {:.1} s later",
-                cost.wall_seconds,
-                cost.cpu_seconds / (records as f64 / 1e6),
-                records as f64 / cost.wall_seconds,
+                "          peak {:.0} MiB; the sink was through {:.1} s later",
                 cost.peak_mib,
                 waited.elapsed().as_secs_f64()
             );
             anyhow::ensure!(after == before, "the rows are not the same after replay {round}");
         }
         println!("the same rows after both");
+        drop(workers);
+        let (alone, (cpu, wall)) = (self.replay(rig)?, self.read(rig)?);
+        self.print("alone:", alone.cpu_seconds, alone.wall_seconds);
+        self.print("bare read:", cpu, wall);
+        println!("          rate to the bare read: {:.2}", wall / alone.wall_seconds);
         Ok(())
+    }
+
+    fn print(&self, name: &str, cpu_seconds: f64, wall_seconds: f64) {
+        println!(
+            "{name:<10}{wall_seconds:.1} s, {:.1} CPU s per million, {:.0} raw records/s",
+            cpu_seconds / (self.records as f64 / 1e6),
+            self.records as f64 / wall_seconds,
+        );
+    }
+
+    /// The floor: every raw record from its topic, looked at by nobody. CPU and wall seconds.
+    fn read(&self, rig: &Rig<'_>) -> anyhow::Result<(f64, f64)> {
+        let id = std::process::id();
+        let (cpu, started, mut read) = (cpu_seconds(id)?, Instant::now(), 0);
+        rig.broker().each(&topics::RAW.name(&rig.namespace, Some(payload::PROVIDER)), |_| read += 1)?;
+        anyhow::ensure!(read == self.records, "{read} raw records were read, expected {}", self.records);
+        Ok((cpu_seconds(id)? - cpu, started.elapsed().as_secs_f64()))
     }
 
     /// One replay to its end. It must have appended all of it again.

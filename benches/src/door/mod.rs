@@ -188,7 +188,7 @@ impl Door {
                 peer.args(["--bootstrap", &self.parts.bootstrap, "--registry", &self.parts.registry, "--to", topic]);
                 peer
             }
-            Kind::Written | Kind::ExactlyOnce(_) => anyhow::bail!("only from a topic"),
+            Kind::Written | Kind::ExactlyOnce(_) | Kind::PeerExactlyOnce(..) => anyhow::bail!("only from a topic"),
         };
         command.args(["--listen", listen, "--key", KEY]);
         Ok(command)

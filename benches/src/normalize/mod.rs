@@ -13,7 +13,7 @@ use headwater_schemas::topics;
 
 use crate::broker::Broker;
 use crate::digest::Digest;
-use crate::entrant::{Contest, Kind, heading, ratios, same};
+use crate::entrant::{Contest, Kind, built, heading, ratios, same};
 use crate::payload;
 use crate::process::Subject;
 use crate::rig::namespace;
@@ -40,6 +40,9 @@ pub struct Normalize {
     /// Also with `processing.guarantee = "exactly_once"`, at a commit interval of 100 ms and of 1 s
     #[arg(long)]
     exactly_once: bool,
+    /// Also this peer exactly once, at 100 ms and at 1 s; one that takes `--exactly-once`
+    #[arg(long, value_name = "FOLDER")]
+    exactly_once_peer: Option<PathBuf>,
 }
 
 type Entrant = crate::entrant::Entrant<Digest>;
@@ -68,9 +71,14 @@ impl Normalize {
     fn entrants(&self) -> anyhow::Result<Vec<Entrant>> {
         let mut entrants = self.contest.entrants("copy", "normalize")?;
         entrants.push(Entrant::new("copy of output", Kind::Written));
-        if self.exactly_once {
-            entrants.push(Entrant::new("eo 100ms", Kind::ExactlyOnce(100)));
-            entrants.push(Entrant::new("eo 1s", Kind::ExactlyOnce(1000)));
+        let peer = self.exactly_once_peer.as_deref().map(built).transpose()?;
+        for (label, every) in [("eo 100ms", 100), ("eo 1s", 1000)] {
+            if self.exactly_once {
+                entrants.push(Entrant::new(label, Kind::ExactlyOnce(every)));
+            }
+            if let Some((name, folder)) = &peer {
+                entrants.push(Entrant::new(&format!("{name} {label}"), Kind::PeerExactlyOnce(folder.clone(), every)));
+            }
         }
         Ok(entrants)
     }
@@ -159,9 +167,12 @@ impl Normalize {
                 copy.arg("copy");
                 copy
             }
-            Kind::Peer(folder) => {
+            Kind::Peer(folder) | Kind::PeerExactlyOnce(folder, _) => {
                 let mut peer = Command::new(folder.join("run"));
                 peer.args(["--registry", &self.registry]);
+                if let Kind::PeerExactlyOnce(_, every) = entrant.kind {
+                    peer.args(["--exactly-once", &every.to_string()]);
+                }
                 peer
             }
         };

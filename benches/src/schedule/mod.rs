@@ -97,6 +97,7 @@ impl Schedule {
             "--seconds: expected less than --every, in which all come once"
         );
         store.migrate().await?;
+        println!("filling, some minutes for a million");
         let started = Instant::now();
         fill(&*store, &plan).await?;
         println!(

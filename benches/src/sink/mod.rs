@@ -130,7 +130,7 @@ impl Sink {
                 bare
             }
             Kind::Peer(folder) => Command::new(folder.join("run")),
-            Kind::Written | Kind::ExactlyOnce(_) => anyhow::bail!("only to a topic"),
+            Kind::Written | Kind::ExactlyOnce(_) | Kind::PeerExactlyOnce(..) => anyhow::bail!("only to a topic"),
         };
         let Broker { bootstrap, registry, .. } = rig.broker();
         command.args(["--bootstrap", bootstrap, "--registry", registry, "--from", &feed.topic, "--group", group]);
