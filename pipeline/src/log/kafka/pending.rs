@@ -29,6 +29,15 @@ impl Pending {
         self.0.pop_front()
     }
 
+    /// The offset of the oldest record.
+    pub fn first(&self) -> Option<i64> {
+        self.0.front()?.records().next().map(|record| record.position.offset)
+    }
+
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -57,13 +66,14 @@ mod tests {
         }
         pending.push(&place, &settings, 8, b"", None);
         assert!(pending.is_full());
+        assert_eq!(pending.first(), Some(0));
         let mut next = Vec::new();
         while let Some(batch) = pending.pop() {
             next.push(batch.next_offset());
             assert!(!pending.is_full());
         }
         assert_eq!(next, [Some(2), Some(4), Some(6), Some(8), Some(9)]);
-        assert!(pending.is_empty() && pending.is_low());
+        assert!(pending.is_empty() && pending.is_low() && pending.first().is_none());
     }
 
     #[test]

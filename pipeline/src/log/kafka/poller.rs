@@ -18,6 +18,7 @@ use rdkafka::{ClientContext, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::begins::{Asked, Begin, Begins};
 use super::commits::Committer;
 use super::gate::Gate;
 use super::lease::{Advance, KafkaLease, Place};
@@ -29,7 +30,7 @@ use crate::log::Batch;
 use crate::telemetry;
 
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
-/// A commit on its way is waited for at most this long at the end.
+/// What is on its way is waited for at most this long: a commit at the end, a partition that is sent elsewhere.
 const ANSWER: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 /// While a partition waits for room the thread looks at it this often.
@@ -41,6 +42,7 @@ struct Held {
     batches: mpsc::Sender<Batch>,
     stop: CancellationToken,
     waits: Arc<AtomicBool>,
+    begin: Begin,
     /// Polled and not yet handed out.
     pending: Pending,
     /// Handed out and not yet advanced.
@@ -130,6 +132,7 @@ impl Shared {
                 batches,
                 stop,
                 waits,
+                begin: if self.settings.transactional { Begin::Unknown } else { Begin::Anywhere },
                 pending: Pending::default(),
                 busy: 0,
                 paused: false,
@@ -231,6 +234,7 @@ impl Shared {
 pub(super) struct Poller {
     consumer: Arc<Reader>,
     committer: Committer,
+    begins: Begins,
     waker: JoinHandle<()>,
     shared: Arc<Shared>,
     last_record: Instant,
@@ -249,6 +253,7 @@ impl Poller {
         let thread = |e: std::io::Error| KafkaError::ClientCreation(e.to_string());
         orphans::watch(kafka, &settings, moves).map_err(thread)?;
         let committer = Committer::start(&settings.group).map_err(thread)?;
+        let begins = Begins::start(&settings.group).map_err(thread)?;
         let (wake, calls) = wake::channel();
         let shared = Arc::new(Shared {
             settings,
@@ -267,6 +272,7 @@ impl Poller {
         Ok(Self {
             consumer,
             committer,
+            begins,
             waker,
             shared,
             last_record: Instant::now(),
@@ -293,6 +299,9 @@ impl Poller {
             while let Ok(advance) = self.shared.advances.try_recv() {
                 self.shared.note(advance);
             }
+            if let Err(why) = self.begin() {
+                break Err(why);
+            }
             self.hand_out();
             if committed.elapsed() >= COMMIT_EVERY && self.committer.free(|list| self.shared.refused(list)) {
                 if let Some(list) = self.shared.advanced(false, |_| true) {
@@ -308,6 +317,7 @@ impl Poller {
             }
         };
         self.committer.settle(ANSWER);
+        self.begins.settle();
         let places: Vec<Place> = self.shared.held().keys().cloned().collect();
         self.shared.let_go(&self.consumer, &places, false);
         if self.shared.wake.send(Wake::End).is_ok() {
@@ -362,13 +372,45 @@ impl Poller {
         Ok(())
     }
 
+    /// Learns where new leases begin, and sends librdkafka there where it began earlier. An error where it cannot be sent: then nobody knows which
+    /// record comes next.
+    fn begin(&mut self) -> Result<(), String> {
+        let mut held = self.shared.held();
+        for ((place, epoch), begin) in self.begins.answered() {
+            if let Some(held) = held.get_mut(&place).filter(|held| held.epoch == epoch) {
+                held.begin = begin;
+            }
+        }
+        let mut unknown: Vec<Asked> = Vec::new();
+        for (place, held) in held.iter_mut() {
+            if held.begin == Begin::Unknown {
+                unknown.push((place.clone(), held.epoch));
+            } else if let Some(first) = held.pending.first() {
+                let (begin, at) = held.begin.meets(first);
+                held.begin = begin;
+                if let Some(at) = at {
+                    let (topic, partition) = (&*place.0, place.1);
+                    tracing::warn!(topic, partition, "kafka began at {first} where the group is at {at}: it is sent there");
+                    let sent = self.consumer.seek(topic, partition, Offset::Offset(at), ANSWER);
+                    sent.map_err(|e| format!("{topic} [{partition}] cannot be read from {at}: {e}"))?;
+                    held.pending.clear();
+                }
+            }
+        }
+        if !unknown.is_empty() && self.begins.is_free() {
+            self.begins.ask(&self.consumer, unknown);
+        }
+        Ok(())
+    }
+
     /// Gives each idle worker what is pending; pauses partitions that have too much waiting, and resumes them when it is nearly gone.
     fn hand_out(&self) {
         let settings = &self.shared.settings;
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         let (mut in_hand, mut pressed) = (0, false);
         for (place, held) in self.shared.held().iter_mut() {
-            if !held.pending.is_empty()
+            if held.begin == Begin::Anywhere
+                && !held.pending.is_empty()
                 && let Ok(room) = held.batches.try_reserve()
                 && let Some(batch) = held.pending.pop()
             {

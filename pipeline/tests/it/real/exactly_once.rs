@@ -13,6 +13,9 @@ use headwater_schemas::topics::{self, Subject as _};
 use headwater_schemas::wire;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::producer::{BaseProducer, Producer as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::environment::long;
 use super::feed;
@@ -186,6 +189,55 @@ async fn of_two_processes_of_one_name_the_older_ends_and_says_why() {
     assert!(said.contains("another process has taken this name"), "{said}");
     assert_eq!(settled(&rig, fed).await, Tally::default());
     assert!(newer.running());
+}
+
+/// A transaction that has taken the group's offsets where they stand, and neither commits nor aborts them: what somebody leaves who dies in the middle.
+fn left_open(rig: &Rig) -> BaseProducer {
+    const ANSWER: Duration = Duration::from_secs(20);
+    let group = format!("{}.normalize", rig.namespace);
+    let reader: BaseConsumer = rig.kafka().set("group.id", &group).create().expect("a consumer");
+    let raw = topics::RAW.name(&rig.namespace, Some(feed::PROVIDER));
+    let mut wanted = TopicPartitionList::new();
+    wanted.add_partition_range(&raw, 0, i32::try_from(rig.ends(&raw).len()).expect("a small number") - 1);
+    let found = reader.committed_offsets(wanted, ANSWER).expect("an answer");
+    let mut stand = TopicPartitionList::new();
+    for place in found.elements().iter().filter(|place| matches!(place.offset(), Offset::Offset(_))) {
+        stand.add_partition_offset(place.topic(), place.partition(), place.offset()).expect("an offset");
+    }
+    assert!(stand.count() > 1, "{found:?}");
+    let producer: BaseProducer = rig.kafka().set("transactional.id", "somebody who died").create().expect("a producer");
+    producer.init_transactions(ANSWER).expect("a name");
+    producer.begin_transaction().expect("a transaction");
+    let group = reader.group_metadata().expect("a group");
+    producer.send_offsets_to_transaction(&stand, &group, ANSWER).expect("offsets");
+    producer
+}
+
+/// librdkafka asks again while the broker says that offsets are held back, and where the group moves meanwhile it took that for "there are none" and began
+/// at the topic's beginning.
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_that_a_transaction_holds_back_are_waited_for_also_when_the_group_moves() {
+    let parts = parts_or_skip!();
+    let rig = Rig::with(parts, false, EXACTLY_ONCE).await;
+    let producer = rig.app.producer("feed").expect("a producer");
+    let first = instance(&rig, "one", false);
+    feed::put(&producer, 0, 500).await;
+    assert_eq!(settled(&rig, 500).await, Tally::default());
+    assert!(first.stop().success());
+    let open = left_open(&rig);
+    let in_the_group = |process: &Process| process.metric("headwater_rebalances_total") > 0.0;
+    let one = instance(&rig, "one", false);
+    until("the first in the group", async || in_the_group(&one).then_some(())).await;
+    let two = instance(&rig, "two", false);
+    until("the second in the group", async || in_the_group(&two).then_some(())).await;
+    feed::put(&producer, 500, 1000).await;
+    let observations = topics::OBSERVATION.name(&rig.namespace, None);
+    let before = rig.grown(&observations);
+    // Only time tells that nobody goes on before the transaction has ended.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(rig.grown(&observations), before, "while it is open");
+    open.abort_transaction(Duration::from_secs(20)).expect("an end");
+    assert_eq!(settled(&rig, 1000).await, Tally::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]

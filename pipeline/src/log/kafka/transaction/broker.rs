@@ -11,10 +11,10 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::TransactionSettings;
 use super::conclude::{Coordinator, TRANSACTION_TIMEOUT, Trouble};
-use crate::log::kafka::Settings;
 use crate::log::kafka::lease::Place;
 use crate::log::kafka::poller::Reader;
 use crate::log::kafka::producer::{self, Context, Delivery};
+use crate::log::kafka::{Settings, begins};
 use crate::registry::Target;
 
 /// How long one answer may take; the transaction's own time-out is longer.
@@ -156,24 +156,6 @@ impl Coordinator for Broker {
 
     fn committed(&mut self, places: &[Place]) -> Result<Vec<Option<i64>>, Trouble> {
         let consumer = self.consumer.upgrade().ok_or_else(|| Trouble::Never("the consumer is closed".into()))?;
-        let mut list = TopicPartitionList::new();
-        for place in places {
-            list.add_partition(&place.0, place.1);
-        }
-        let found =
-            consumer.committed_offsets(list, TIMEOUT).map_err(|e| Trouble::Indefinite(format!("offsets of the group: {e}")))?;
-        places
-            .iter()
-            .map(|place| match found.find_partition(&place.0, place.1) {
-                Some(found) => {
-                    found.error().map_err(|e| Trouble::Indefinite(format!("offsets of the group: {e}")))?;
-                    Ok(match found.offset() {
-                        Offset::Offset(at) => Some(at),
-                        _ => None,
-                    })
-                }
-                None => Err(Trouble::Indefinite("offsets of the group: expected one of each partition".into())),
-            })
-            .collect()
+        begins::stand(&consumer, places, TIMEOUT).map_err(Trouble::Indefinite)
     }
 }
