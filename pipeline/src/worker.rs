@@ -104,15 +104,8 @@ impl App {
         let group = &self.config.group;
         let instance = self.instance.as_str();
         let plain = ConsumerSettings::new(format!("{}.{name}", self.config.namespace), topics, format!("{name}-{instance}"));
-        // A partition has one batch in a transaction, and its next one waits for the commit: larger ones share its cost.
-        let (transactional, larger) = match guarantee {
-            Guarantee::AtLeastOnce => (false, 1),
-            Guarantee::ExactlyOnce => (true, 2),
-        };
         ConsumerSettings {
-            transactional,
-            batch_records: plain.batch_records * larger,
-            batch_bytes: plain.batch_bytes * larger,
+            transactional: guarantee == Guarantee::ExactlyOnce,
             static_member: group.static_membership.then(|| format!("{name}-{instance}")),
             session_timeout: Duration::from_millis(group.session_timeout_ms),
             drain: Duration::from_millis(group.drain_ms),

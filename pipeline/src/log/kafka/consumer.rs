@@ -44,8 +44,8 @@ impl ConsumerSettings {
             session_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
             stall: Duration::from_secs(120),
-            batch_records: 200,
-            batch_bytes: 192 * 1024,
+            batch_records: 500,
+            batch_bytes: 512 * 1024,
             transactional: false,
             fetch_wait: Duration::from_millis(100),
         }

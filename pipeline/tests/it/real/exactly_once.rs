@@ -149,21 +149,21 @@ async fn an_instance_that_sleeps_past_its_session_and_wakes_up_writes_nothing_tw
             (rig.app.producer("feed").expect("a producer"), topics::OBSERVATION.name(&rig.namespace, None));
         let mut one = instance(&rig, "one", *fixed);
         // More than is taken at once, so that partitions are paused when they are lost.
-        feed::put(&producer, 0, 8000).await;
+        feed::put(&producer, 0, 12_000).await;
         until("some output", async || (rig.grown(&observations) > 0).then_some(())).await;
         one.pause();
         let mut two = instance(&rig, "two", *fixed);
         // Its partitions go to the other when its session is over, its open transaction when that has timed out.
-        assert_eq!(settled(&rig, 8000).await, Tally::default());
-        feed::put(&producer, 8000, 9000).await;
+        assert_eq!(settled(&rig, 12_000).await, Tally::default());
+        feed::put(&producer, 12_000, 13_000).await;
         one.resume();
-        feed::put(&producer, 9000, 10_000).await;
-        assert_eq!(settled(&rig, 10_000).await, Tally::default());
+        feed::put(&producer, 13_000, 14_000).await;
+        assert_eq!(settled(&rig, 14_000).await, Tally::default());
         // It takes part again: alone it does the rest.
         until("the first to be back", async || (one.metric("headwater_rebalances_total") > 1.0).then_some(())).await;
         two.kill();
-        feed::put(&producer, 10_000, 12_000).await;
-        assert_eq!(settled(&rig, 12_000).await, Tally::default());
+        feed::put(&producer, 14_000, 16_000).await;
+        assert_eq!(settled(&rig, 16_000).await, Tally::default());
         assert!(one.running());
     }
 }
