@@ -100,9 +100,12 @@ async fn a_connection_that_comes_from_another_instance_is_not_hinted_for_a_time_
     let (here, there) = (world.ingest.scheduler(), world.ingest.scheduler());
     let ours = |id: Uuid| id == connection.id;
     assert_eq!(there.tick(&|_| false).await.expect("the store"), 0, "it has seen when the connection is due");
-    while here.tick(&ours).await.expect("the store") == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let due = async {
+        while here.tick(&ours).await.expect("the store") == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), due).await.expect("it is hinted when it is due");
     // The partition moves.
     assert_eq!(there.tick(&ours).await.expect("the store"), 0);
     assert_eq!(hinted(&world), [connection.id]);

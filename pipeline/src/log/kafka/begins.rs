@@ -5,13 +5,12 @@
 //! that was ever done of the partition would be done again. So where offsets go with transactions, nothing is handed out of a partition before this
 //! answer, and where librdkafka began earlier it is sent to the right place.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::aside::Aside;
 use super::lease::Place;
 use super::poller::Reader;
 
@@ -45,71 +44,25 @@ impl Begin {
 /// A lease: its partition, and which of the leases on it.
 pub(super) type Asked = (Place, u64);
 
-/// Asks beside the polling, one question at a time.
-pub(super) struct Begins {
-    questions: Sender<(Arc<Reader>, Vec<Asked>)>,
-    answers: Receiver<Option<Vec<(Asked, Begin)>>>,
-    free: bool,
-}
+/// No answer where one of them is not known in time: they are to be asked for again.
+pub(super) type Begins = Aside<Vec<Asked>, Option<Vec<(Asked, Begin)>>>;
 
-impl Begins {
-    pub fn start(group: &str) -> std::io::Result<Self> {
-        let (questions, todo) = crossbeam_channel::bounded::<(Arc<Reader>, Vec<Asked>)>(1);
-        let (tell, answers) = crossbeam_channel::bounded(1);
-        let group = group.to_owned();
-        std::thread::Builder::new().name(format!("begin {group}")).spawn(move || {
-            let mut told = false;
-            for (consumer, asked) in todo {
-                let found = stand(&consumer, asked.iter().map(|(place, _)| place), ANSWER);
-                // The poll thread closes the consumer by letting go of it: nobody else may be the last to hold it.
-                drop(consumer);
-                let answer = match found {
-                    Ok(found) => {
-                        told = false;
-                        let begins = found.into_iter().map(|at| at.map_or(Begin::Anywhere, Begin::At));
-                        Some(asked.into_iter().zip(begins).collect())
-                    }
-                    Err(why) => {
-                        if !std::mem::replace(&mut told, true) {
-                            tracing::warn!(
-                                group,
-                                "where the group is cannot be told: {why}; nothing is handed out before it can"
-                            );
-                        }
-                        std::thread::sleep(PAUSE);
-                        None
-                    }
-                };
-                if tell.send(answer).is_err() {
-                    return;
-                }
-            }
-        })?;
-        Ok(Self { questions, answers, free: true })
-    }
-
-    /// What has been answered since the last look.
-    pub fn answered(&mut self) -> Vec<(Asked, Begin)> {
-        let Ok(answer) = self.answers.try_recv() else { return Vec::new() };
-        self.free = true;
-        answer.unwrap_or_default()
-    }
-
-    pub fn is_free(&self) -> bool {
-        self.free
-    }
-
-    /// Only where it is free.
-    pub fn ask(&mut self, consumer: &Arc<Reader>, asked: Vec<Asked>) {
-        self.free = self.questions.try_send((consumer.clone(), asked)).is_err();
-    }
-
-    /// Waits until nobody is asked any more.
-    pub fn settle(&mut self) {
-        if !self.free {
-            let _ = self.answers.recv_timeout(ANSWER * 2);
+pub(super) fn start(group: &str) -> std::io::Result<Begins> {
+    let (name, group, mut told) = (format!("begin {group}"), group.to_owned(), false);
+    Begins::start(name, move |consumer, asked| match stand(consumer, asked.iter().map(|(place, _)| place), ANSWER) {
+        Ok(found) => {
+            told = false;
+            let begins = found.into_iter().map(|at| at.map_or(Begin::Anywhere, Begin::At));
+            Some(asked.into_iter().zip(begins).collect())
         }
-    }
+        Err(why) => {
+            if !std::mem::replace(&mut told, true) {
+                tracing::warn!(group, "where the group is cannot be told: {why}; nothing is handed out before it can");
+            }
+            std::thread::sleep(PAUSE);
+            None
+        }
+    })
 }
 
 /// The group's offset on each of these partitions, waited for where a transaction holds it back.

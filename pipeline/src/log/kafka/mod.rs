@@ -1,6 +1,7 @@
 //! Kafka through librdkafka: one poll thread per consumer, one producer per process.
 
 mod admin;
+mod aside;
 mod begins;
 mod commits;
 mod consumer;

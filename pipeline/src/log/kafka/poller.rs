@@ -25,7 +25,7 @@ use super::lease::{Advance, KafkaLease, Place};
 use super::pending::Pending;
 use super::stall::{self, Suspects};
 use super::wake::{self, Wake};
-use super::{ConsumerSettings, Settings, orphans};
+use super::{ConsumerSettings, Settings, begins, commits, orphans};
 use crate::log::Batch;
 use crate::telemetry;
 
@@ -252,8 +252,8 @@ impl Poller {
         let (moved, moves) = crossbeam_channel::bounded(1);
         let thread = |e: std::io::Error| KafkaError::ClientCreation(e.to_string());
         orphans::watch(kafka, &settings, moves).map_err(thread)?;
-        let committer = Committer::start(&settings.group).map_err(thread)?;
-        let begins = Begins::start(&settings.group).map_err(thread)?;
+        let committer = commits::start(&settings.group).map_err(thread)?;
+        let begins = begins::start(&settings.group).map_err(thread)?;
         let (wake, calls) = wake::channel();
         let shared = Arc::new(Shared {
             settings,
@@ -303,9 +303,12 @@ impl Poller {
                 break Err(why);
             }
             self.hand_out();
-            if committed.elapsed() >= COMMIT_EVERY && self.committer.free(|list| self.shared.refused(list)) {
+            if let Some(Some(list)) = self.committer.answered() {
+                self.shared.refused(&list);
+            }
+            if committed.elapsed() >= COMMIT_EVERY && self.committer.is_free() {
                 if let Some(list) = self.shared.advanced(false, |_| true) {
-                    self.committer.commit(&self.consumer, list);
+                    self.committer.ask(&self.consumer, list);
                 }
                 committed = Instant::now();
             }
@@ -317,7 +320,7 @@ impl Poller {
             }
         };
         self.committer.settle(ANSWER);
-        self.begins.settle();
+        self.begins.settle(ANSWER);
         let places: Vec<Place> = self.shared.held().keys().cloned().collect();
         self.shared.let_go(&self.consumer, &places, false);
         if self.shared.wake.send(Wake::End).is_ok() {
@@ -376,7 +379,7 @@ impl Poller {
     /// record comes next.
     fn begin(&mut self) -> Result<(), String> {
         let mut held = self.shared.held();
-        for ((place, epoch), begin) in self.begins.answered() {
+        for ((place, epoch), begin) in self.begins.answered().flatten().into_iter().flatten() {
             if let Some(held) = held.get_mut(&place).filter(|held| held.epoch == epoch) {
                 held.begin = begin;
             }
